@@ -26,7 +26,14 @@ export CCACHE_NOHASHDIR = 1
 COMPILE  = $(CCACHE) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c
 
 DAEMONS  := kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy
-BINS     := $(addprefix $(B)/bin/,$(DAEMONS) ckube-decode)
+MAIN_kube-apiserver          := apiserver
+MAIN_kube-controller-manager := controller-manager
+MAIN_kube-scheduler          := scheduler
+MAIN_kubelet                 := kubelet
+MAIN_kube-proxy              := kube-proxy
+main_of   = $(MAIN_$(1))/$(subst -,_,$(MAIN_$(1)))_main
+BINS     := $(foreach d,$(DAEMONS),$(if $(wildcard $(call main_of,$(d)).c),$(B)/bin/$(d))) \
+            $(if $(wildcard common/api/ckube_decode_main.c),$(B)/bin/ckube-decode)
 
 .DEFAULT_GOAL := all
 all: $(BINS) ## build the five daemons and ckube-decode into build/bin
@@ -58,13 +65,8 @@ $(foreach d,$(DAEMON_DIRS),$(eval $(call daemon_lib,$(d))))
 $(LIB_COMMON) $(DAEMON_LIBS):
 	$(Q)mkdir -p $(@D); rm -f $@; ar rcs $@ $^
 
-MAIN_kube-apiserver          := apiserver
-MAIN_kube-controller-manager := controller-manager
-MAIN_kube-scheduler          := scheduler
-MAIN_kubelet                 := kubelet
-MAIN_kube-proxy              := kube-proxy
 define daemon_bin
-$(B)/bin/$(1): $(B)/obj/$(MAIN_$(1))/$(subst -,_,$(MAIN_$(1)))_main.o $(call lib_of,$(MAIN_$(1))) $(LIB_COMMON)
+$(B)/bin/$(1): $(B)/obj/$(call main_of,$(1)).o $(call lib_of,$(MAIN_$(1))) $(LIB_COMMON)
 	@mkdir -p $$(@D); echo "  LINK $$@"
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS)
 endef

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* type.h - how the generated API structs are described, so that one walker per concern serves all of them.
  *
- *   schema/*.api --apigen--> api_types.h   struct pod { struct type_meta type_meta; struct object_meta metadata; ... };
+ *   schema/<group>.api --apigen--> api_types.h   struct pod { struct type_meta type_meta; struct object_meta metadata; ... };
  *                            api_tables.c  const struct api_type api_type_pod = { ... rows of struct api_field ... };
  *
  * In memory a field is, by value kind V and shape:
@@ -204,6 +204,35 @@ struct strings_map_entry {
 };
 struct strings_map {
     struct strings_map_entry *items;
+    uint32_t len, cap;
+};
+
+struct time_map_entry {
+    const char *key;
+    struct api_time value;
+};
+struct time_map {
+    struct time_map_entry *items;
+    uint32_t len, cap;
+};
+struct raw_map_entry {
+    const char *key;
+    struct api_raw value;
+};
+struct raw_map {
+    struct raw_map_entry *items;
+    uint32_t len, cap;
+};
+struct quantity_slice {
+    struct quantity *items;
+    uint32_t len, cap;
+};
+struct raw_slice {
+    struct api_raw *items;
+    uint32_t len, cap;
+};
+struct bytes_slice {
+    struct api_bytes *items;
     uint32_t len, cap;
 };
 
