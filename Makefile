@@ -11,7 +11,7 @@ GIT_SHA  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 \
             -Wno-unused-parameter -Wno-missing-field-initializers -Wno-format-nonliteral
 # gnu17 predefines `linux` and `unix`, which are field names in the API.
-CPPFLAGS += -D_GNU_SOURCE -Ulinux -Uunix -I. -I$(B)/gen -I/usr/share/llhttp
+CPPFLAGS += -D_GNU_SOURCE -Ulinux -Uunix -I. -I$(B)/gen -I/usr/share/include/llhttp
 OPT      := $(if $(DEBUG),-O0,-O2)
 CFLAGS   += -std=gnu17 -g $(OPT) -fno-strict-aliasing -fstack-protector-strong -pthread $(WARN)
 LDFLAGS  += -pthread -rdynamic -Wl,-z,relro,-z,now
@@ -90,7 +90,7 @@ gen: $(GEN_HDR) ## generate the API structs and tables only
 
 $(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CCACHE) $(CC) -O2 -g -w $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -I/usr/share/llhttp -c -o $@ $<
+	$(Q)$(CCACHE) $(CC) -O2 -g -w $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -I/usr/share/include/llhttp -c -o $@ $<
 
 $(B)/obj/%.o: %.c | $(GEN_HDR)
 	@mkdir -p $(@D); echo "  CC   $<"
