@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* informer.h - a local, always-fresh copy of the objects of one kind, with indexes and change handlers.
  *
- *   apiserver --list, watch--> reflector thread --decoded objects--> store (rwlock) --> handlers, on the set's loop
+ *   apiserver --list, watch--> reflector --decoded objects--> store (rwlock) --> handlers; all on the set's loop
  *
  * A daemon has one informer set; asking twice for the same kind, namespace and selectors gives the same informer.
- * Threads: objects are decoded on the informer's own thread.  The store changes and the handlers run on the loop of
- * the set, one after the other, so handlers need no locks among themselves.  informer_get(), _list(), _by_index() may
- * be called from any thread and give references; what a handler was told is in the store already.
+ * Threads: one loop does the network, the decoding, the store's changes and the handlers, one after the other, so
+ * handlers need no locks among themselves and must not block.  informer_get(), _list(), _by_index() may be called from
+ * any thread and give references; what a handler was told is in the store already.
  * Order of use: informers_new, informers_get, informer_add_index, informer_add_handler, informers_start.
  * Lost connections, 410 and apiserver restarts are healed inside (back-off with jitter, relist); handlers then see the
  * difference only. */
@@ -29,7 +29,7 @@ struct informer_config {
     const char *label_selector, *field_selector;
     bool metadata_only;    /* PartialObjectMetadata of the kind: `kind` must have that type */
     bool keep_managed_fields; /* else dropped on arrival, to save memory */
-    /* Changes the fresh object before it is shared (drop what is not needed); on the reflector's thread; or NULL. */
+    /* Changes the fresh object before it is shared (drop what is not needed); on the loop; or NULL. */
     void (*transform)(struct object *obj);
 };
 
@@ -43,7 +43,7 @@ struct informer_handler { /* any function may be NULL; all run on the set's loop
 
 /* loop NULL: the set runs its own thread with a loop. */
 struct informers *informers_new(struct rest *r, struct loop *loop) MUST_CHECK;
-/* Stops the threads; not from a handler.  With a loop of the caller's: from that loop's thread, or after it ended. */
+/* Not from a handler.  With a loop of the caller's: on that loop's thread, or before it runs, or after it ended. */
 void informers_free(struct informers *set);
 DEFINE_AUTO(informers)
 struct informer *informers_get(struct informers *set, const struct informer_config *cfg);
