@@ -44,7 +44,7 @@ void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_pending(const struct loop_timer *t);
 DEFINE_AUTO(loop_timer)
 
-/* Turns of the loop that took longer than 100 ms, for /metrics.  Any thread. */
+/* Batches of posts that took longer than 100 ms, for /metrics.  Any thread. */
 uint64_t loop_slow_turns(const struct loop *l);
 
 #endif
