@@ -22,6 +22,8 @@ struct quantity quantity_sub(struct quantity a, struct quantity b, struct arena 
 enum quantity_format { QUANTITY_DECIMAL_SI, QUANTITY_BINARY_SI, QUANTITY_DECIMAL_EXPONENT };
 struct quantity quantity_from_i64(int64_t n, enum quantity_format format, struct arena *arena);
 struct quantity quantity_from_milli(int64_t n, struct arena *arena);
+/* To a multiple of 10^scale, away from zero: quantity_round_up(q, -3, a) as defaulting does for resource lists. */
+struct quantity quantity_round_up(struct quantity q, int32_t scale, struct arena *arena);
 const char *quantity_text(struct quantity q); /* "0" for the zero struct */
 
 /* --- Time --- */
@@ -68,5 +70,7 @@ static inline struct int_or_string int_or_string_num(int32_t n)
 }
 /* Percent strings of `total`, rounded up or down; a plain number is itself.  -EINVAL for other strings. */
 int int_or_string_scaled(struct int_or_string v, int32_t total, bool round_up, int32_t *ret);
+bool int_or_string_is_percent(struct int_or_string v); /* a string of digits and '%' */
+bool int_or_string_eq(struct int_or_string a, struct int_or_string b);
 
 #endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Any bytes: a clear refusal, or a text that parses to itself and obeys the arithmetic. */
+#include <stdint.h>
+#include <string.h>
+
+#include "common/api/values.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+must(bool ok)
+{
+    if (!ok)
+        __builtin_trap();
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO(arena) *a = arena_new(0);
+    struct quantity x, y;
+    AUTO(kerr) *err = NULL;
+
+    err = quantity_parse((const char *)data, size, a, &x);
+    if (err)
+        return 0;
+    struct kerr *again = quantity_parse(x.text, strlen(x.text), a, &y);
+    must(!again);
+    must(quantity_cmp(x, y) == 0 && strcmp(x.text, y.text) == 0);
+    must(quantity_sign(quantity_sub(x, x, a)) == 0);
+    must(quantity_cmp(quantity_add(x, x, a), x) * quantity_sign(x) >= 0);
+    must(quantity_cmp(quantity_round_up(x, -3, a), x) * quantity_sign(x) >= 0);
+    must(quantity_value(x) == quantity_value(y) && quantity_milli(x) == quantity_milli(y));
+    return 0;
+}
