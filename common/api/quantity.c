@@ -360,7 +360,7 @@ static size_t
 format(struct number n, char ret[64])
 {
     static const char units[] = "num\0kMGTPE";
-    u128 whole;
+    u128 whole = 0;
 
     normalise(&n);
     if (n.mag == 0)
@@ -418,7 +418,7 @@ static int64_t
 scaled(struct quantity q, int32_t scale)
 {
     struct number n = read_text(q);
-    u128 whole;
+    u128 whole = 0;
 
     round_to(&n, scale);
     n.scale -= scale;
