@@ -112,7 +112,7 @@ lint: $(GEN_HDR) ## include directions, banned calls, clang-tidy, cppcheck
 	tests/lint/banned.sh
 	tests/lint/tidy.sh $(B)
 
-up: all ## start a one-node cluster on this machine and run the sample
+up: ## install what is missing, build, start a one-node cluster on this machine, run the sample (root)
 	deploy/up.sh
 down: ## stop it and clean up (KEEP=1 keeps the data)
 	deploy/down.sh
