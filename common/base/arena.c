@@ -21,6 +21,7 @@ struct arena {
     char *back;
     size_t held;
     size_t next_size;
+    size_t step; /* of every chunk after the first; 0 = doubling */
 };
 
 static void
@@ -37,7 +38,9 @@ add_chunk(struct arena *a, size_t need)
     a->front = c->data;
     a->back = c->data + size;
     a->held += sizeof *c + size;
-    if (a->next_size < CHUNK_MAX)
+    if (a->step)
+        a->next_size = a->step;
+    else if (a->next_size < CHUNK_MAX)
         a->next_size *= 2;
 }
 
@@ -48,6 +51,15 @@ arena_new(size_t first_size)
 
     a->next_size = first_size ? (first_size + 7) & ~(size_t)7 : FIRST_DEFAULT;
     a->held = sizeof *a;
+    return a;
+}
+
+struct arena *
+arena_new_stepped(size_t first_size, size_t step)
+{
+    struct arena *a = arena_new(first_size);
+
+    a->step = (step + 7) & ~(size_t)7;
     return a;
 }
 

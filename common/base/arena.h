@@ -11,6 +11,7 @@
 struct arena;
 
 struct arena *arena_new(size_t first_size) MUST_CHECK; /* bytes of the first chunk; 0 = default */
+struct arena *arena_new_stepped(size_t first_size, size_t step) MUST_CHECK; /* later chunks: `step` bytes each, not doubling */
 void arena_free(struct arena *a);                      /* NULL is fine */
 DEFINE_AUTO(arena)
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/api/type.h"
+
+#include <pthread.h>
+
+#include "common/base/str.h"
+
+enum { SLOTS = 1024 }; /* a power of two, well over twice the kinds */
+
+/* Open addressing, 1-based indexes into api_kinds; 0 = free.  Built once, then read only. */
+static struct {
+    uint16_t by_kind[SLOTS];
+    uint16_t by_plural[SLOTS];
+    char **api_versions; /* parallel to api_kinds */
+} index_;
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+static uint32_t
+slot_of(const char *group, size_t group_len, const char *version, const char *name)
+{
+    uint32_t h = fnv32a(FNV32_INIT, name, strlen(name));
+
+    h = fnv32a(h, group, group_len);
+    return fnv32a(h, version, strlen(version));
+}
+
+static void
+insert(uint16_t *slots, const struct api_kind *k, const char *name)
+{
+    uint32_t at = slot_of(k->group, strlen(k->group), k->version, name);
+
+    while (slots[at % SLOTS])
+        at++;
+    slots[at % SLOTS] = (uint16_t)(k - api_kinds + 1);
+}
+
+static void
+build_index(void)
+{
+    if (api_kinds_len > SLOTS / 2)
+        abort(); /* a bug: make SLOTS larger */
+    index_.api_versions = xcalloc(api_kinds_len, sizeof *index_.api_versions);
+    for (size_t i = 0; i < api_kinds_len; i++) {
+        const struct api_kind *k = &api_kinds[i];
+        insert(index_.by_kind, k, k->kind);
+        if (k->resource && !str_empty(k->plural))
+            insert(index_.by_plural, k, k->plural);
+        index_.api_versions[i] = *k->group ? xasprintf("%s/%s", k->group, k->version) : xstrdup(k->version);
+    }
+}
+
+static bool
+is_kind(const struct api_kind *k, const char *group, size_t group_len, const char *version)
+{
+    return strlen(k->group) == group_len && memcmp(k->group, group, group_len) == 0 && str_eq(k->version, version);
+}
+
+const struct api_kind *
+api_kind_find(const char *api_version, const char *kind)
+{
+    if (str_empty(api_version) || str_empty(kind))
+        return NULL;
+    pthread_once(&index_once, build_index);
+
+    const char *slash = strchr(api_version, '/');
+    const char *version = slash ? slash + 1 : api_version;
+    size_t group_len = slash ? (size_t)(slash - api_version) : 0;
+    if (slash && !group_len)
+        return NULL;
+    for (uint32_t at = slot_of(api_version, group_len, version, kind); index_.by_kind[at % SLOTS]; at++) {
+        const struct api_kind *k = &api_kinds[index_.by_kind[at % SLOTS] - 1];
+        if (str_eq(k->kind, kind) && is_kind(k, api_version, group_len, version))
+            return k;
+    }
+    return NULL;
+}
+
+const struct api_kind *
+api_kind_by_resource(const char *group, const char *version, const char *plural)
+{
+    group = str_safe(group);
+    pthread_once(&index_once, build_index);
+    size_t group_len = strlen(group);
+    for (uint32_t at = slot_of(group, group_len, str_safe(version), str_safe(plural)); index_.by_plural[at % SLOTS]; at++) {
+        const struct api_kind *k = &api_kinds[index_.by_plural[at % SLOTS] - 1];
+        if (str_eq(k->plural, plural) && is_kind(k, group, group_len, version))
+            return k;
+    }
+    return NULL;
+}
+
+const char *
+api_kind_api_version(const struct api_kind *k)
+{
+    pthread_once(&index_once, build_index);
+    return index_.api_versions[k - api_kinds];
+}
+
+const struct api_name *
+api_type_name(const struct api_type *t, const char *json, size_t len)
+{
+    unsigned low = 0, high = t->nnames;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        const struct api_name *n = &t->names[mid];
+        int c = len != n->len ? (len < n->len ? -1 : 1) : memcmp(json, n->json, len);
+        if (c == 0)
+            return n;
+        if (c < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return NULL;
+}
+
+uint32_t
+api_value_size(const struct api_field *f)
+{
+    static const uint8_t sizes[] = {
+        [API_BOOL] = sizeof(bool),
+        [API_I32] = sizeof(int32_t),
+        [API_I64] = sizeof(int64_t),
+        [API_U32] = sizeof(uint32_t),
+        [API_U64] = sizeof(uint64_t),
+        [API_F64] = sizeof(double),
+        [API_STRING] = sizeof(char *),
+        [API_BYTES] = sizeof(struct api_bytes),
+        [API_QUANTITY] = sizeof(struct quantity),
+        [API_TIME] = sizeof(struct api_time),
+        [API_MICRO_TIME] = sizeof(struct api_time),
+        [API_DURATION] = sizeof(struct api_duration),
+        [API_INT_OR_STRING] = sizeof(struct int_or_string),
+        [API_RAW] = sizeof(struct api_raw),
+        [API_FIELDS_V1] = sizeof(struct api_raw),
+        [API_STRINGS] = sizeof(struct api_list),
+    };
+
+    return f->value == API_MESSAGE ? f->type->size : sizes[f->value];
+}
+
+/* Entries are as the generated structs: a pointer, then the value, padded to the pointer's alignment. */
+uint32_t
+api_entry_size(const struct api_field *f)
+{
+    return (API_ENTRY_VALUE + api_value_size(f) + 7) & ~7u;
+}
