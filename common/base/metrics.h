@@ -65,7 +65,7 @@ void metrics_remove_collector(void (*fn)(struct sbuf *out, void *arg), void *arg
 void metrics_write_head(struct sbuf *out, const char *name, const char *help, enum metric_type type);
 void metrics_write_sample(struct sbuf *out, const char *name, const char *labels_text, double value); /* labels_text: a="b",c="d" or NULL */
 
-/* Everything, families sorted by name: text format 0.0.4.  Includes process_* and kubernetes_build_info. */
+/* Everything, in text format 0.0.4: our families sorted by name, collectors, process_*, kubernetes_build_info. */
 void metrics_write(struct sbuf *out);
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
