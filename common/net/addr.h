@@ -22,5 +22,10 @@ struct kerr *addr_split(const char *host_port, char **ret_host, uint16_t *ret_po
 char *addr_format(const struct sockaddr *sa, socklen_t len) MUST_CHECK;
 bool addr_is_ip(const char *host); /* literal v4 or v6, without brackets */
 uint16_t addr_port(const struct addr *a);
+char *addr_text(const struct addr *a) MUST_CHECK; /* addr_format() of it */
+/* A non-blocking, CLOEXEC socket whose connect has begun; *ret_fd is the caller's.  Finish it with
+ * bufferevent_socket_connect(bev, NULL, 0). */
+struct kerr *addr_connect(const struct addr *a, int *ret_fd) MUST_CHECK;
+void addr_tune(int fd); /* TCP_NODELAY and keep-alive probes; no effect on unix sockets */
 
 #endif
