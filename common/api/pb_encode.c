@@ -6,6 +6,7 @@
  *   proto2 (the API): scalars and structs that are no pointers are always written, nil pointers and lists never.
  *   proto3 (CRI): zero scalars are left out, lists of numbers are packed where the row says so. */
 #include "common/api/codec.h"
+#include "common/api/object_impl.h"
 #include "common/api/pb_wire.h"
 #include "common/api/values.h"
 #include "common/api/walk.h"
@@ -62,6 +63,7 @@ void
 object_encode_pb(const struct object *obj, struct sbuf *out)
 {
     const struct api_kind *kind = object_kind(obj);
+    bool named = object_type_meta(kind->type, object_body(obj)) != NULL; /* WatchEvent has no TypeMeta */
     struct back b = { 0 };
     size_t mark;
 
@@ -71,8 +73,8 @@ object_encode_pb(const struct object *obj, struct sbuf *out)
     put_message(&b, kind->type, object_body(obj));
     put_header(&b, PB_UNKNOWN_RAW, mark);
     mark = b.len;
-    put_string(&b, PB_TYPE_META_KIND, kind->kind);
-    put_string(&b, PB_TYPE_META_API_VERSION, api_kind_api_version(kind));
+    put_string(&b, PB_TYPE_META_KIND, named ? kind->kind : "");
+    put_string(&b, PB_TYPE_META_API_VERSION, named ? api_kind_api_version(kind) : "");
     put_header(&b, PB_UNKNOWN_TYPE_META, mark);
     put_bytes(&b, PB_MAGIC, PB_MAGIC_LEN);
     back_finish(&b, out);
