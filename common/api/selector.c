@@ -149,22 +149,6 @@ words_sort_unique(struct words *w)
     w->len = n;
 }
 
-/* Go's %q for the texts that can appear here. */
-static void
-add_quoted(struct sbuf *out, const char *s)
-{
-    sbuf_addc(out, '"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            sbuf_addc(out, '\\');
-        if ((unsigned char)*s < ' ' || *s == 127)
-            sbuf_addf(out, *s == '\n' ? "\\n" : *s == '\t' ? "\\t" : *s == '\r' ? "\\r" : "\\x%02x", (unsigned char)*s);
-        else
-            sbuf_addc(out, *s);
-    }
-    sbuf_addc(out, '"');
-}
-
 /* Adds "path: Invalid value: "x": why; why"; errors are counted, so that several stand in brackets. */
 static void
 add_invalid(struct sbuf *out, unsigned *n, const char *path, const char *value, const char *const *why, unsigned nwhy)
@@ -172,7 +156,7 @@ add_invalid(struct sbuf *out, unsigned *n, const char *path, const char *value, 
     if ((*n)++)
         sbuf_adds(out, ", ");
     sbuf_addf(out, "%s: Invalid value: ", path);
-    add_quoted(out, value);
+    sbuf_add_quoted(out, value);
     for (unsigned i = 0; i < nwhy; i++)
         sbuf_addf(out, "%s%s", i ? "; " : ": ", why[i]);
 }
@@ -186,7 +170,7 @@ add_invalid_list(struct sbuf *out, unsigned *n, const char *const *values, uint3
     for (uint32_t i = 0; i < len; i++) {
         if (i)
             sbuf_addc(out, ',');
-        add_quoted(out, values[i]);
+        sbuf_add_quoted(out, values[i]);
     }
     sbuf_addf(out, "]: %s", why);
 }
@@ -499,7 +483,7 @@ label_query_from(const struct label_selector *selector, struct arena *a, struct 
         struct label_requirement r = { .key = arena_strdup(a, str_safe(e->key)), .nvalues = e->values.len };
         if (!op_from_api(e->operator, &r.op)) {
             AUTO_SBUF quoted = { 0 };
-            add_quoted(&quoted, str_safe(e->operator));
+            sbuf_add_quoted(&quoted, e->operator);
             return kerr_new(KERR_BAD_REQUEST, "%s is not a valid label selector operator", sbuf_str(&quoted));
         }
         r.values = arena_alloc(a, (r.nvalues + 1) * sizeof *r.values);

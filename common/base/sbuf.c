@@ -101,3 +101,53 @@ sbuf_steal(struct sbuf *b)
     sbuf_done(b);
     return s;
 }
+
+/* Bytes of the UTF-8 character at s, 0 when it is malformed. */
+static unsigned
+utf8_len(const unsigned char *s, uint32_t *ret_code)
+{
+    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    unsigned len = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
+    uint32_t code = len == 1 ? s[0] : len ? s[0] & (0x7fu >> len) : 0;
+
+    for (unsigned i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (s[i] & 0x3f);
+    }
+    if (len == 0 || code < smallest[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+        return 0;
+    *ret_code = code;
+    return len;
+}
+
+void
+sbuf_add_quoted(struct sbuf *b, const char *s)
+{
+    static const char escapes[] = "abtnvfr";
+
+    sbuf_addc(b, '"');
+    while (s && *s) {
+        uint32_t code = 0;
+        unsigned len = utf8_len((const unsigned char *)s, &code);
+        if (len == 0) {
+            sbuf_addf(b, "\\x%02x", (unsigned char)*s++);
+            continue;
+        }
+        if (code == '"' || code == '\\') {
+            sbuf_addc(b, '\\');
+            sbuf_addc(b, *s);
+        } else if (code >= 7 && code <= 13) {
+            sbuf_addc(b, '\\');
+            sbuf_addc(b, escapes[code - 7]);
+        } else if (code < 0x20 || code == 0x7f)
+            sbuf_addf(b, "\\x%02x", code);
+        else if ((code >= 0x80 && code <= 0xa0) || code == 0xad || (code >= 0x200b && code <= 0x200f) || code == 0xfeff ||
+                 (code >= 0x2028 && code <= 0x202f) || (code >= 0xe000 && code <= 0xf8ff))
+            sbuf_addf(b, "\\u%04x", code);
+        else
+            sbuf_add(b, s, len);
+        s += len;
+    }
+    sbuf_addc(b, '"');
+}

@@ -31,6 +31,7 @@ void sbuf_adds(struct sbuf *b, const char *s);
 void sbuf_addf(struct sbuf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void sbuf_addvf(struct sbuf *b, const char *fmt, va_list ap);
 void sbuf_add_i64(struct sbuf *b, int64_t n);
+void sbuf_add_quoted(struct sbuf *b, const char *s); /* as Go's %q writes it; NULL is "" */
 static inline void sbuf_addc(struct sbuf *b, char c)
 {
     if (b->len + 1 < b->cap || sbuf_reserve(b, 1)) {
