@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "common/api/meta.h"
 #include "common/api/type.h"
 #include "common/base/arena.h"
 #include "common/base/str.h"
@@ -25,31 +26,6 @@ slice_grow_(struct arena *a, void **items, uint32_t *len, uint32_t *cap, size_t 
     (*len)++;
 }
 
-/* Keeps the map sorted; replaces an equal key.  Key and value are copied into the arena. */
-static inline void
-string_map_set(struct arena *a, struct string_map *m, const char *key, const char *value)
-{
-    uint32_t i = 0;
-
-    while (i < m->len && strcmp(m->items[i].key, key) < 0)
-        i++;
-    if (i == m->len || strcmp(m->items[i].key, key) != 0) {
-        (void)SLICE_ADD(a, m);
-        memmove(&m->items[i + 1], &m->items[i], (m->len - 1 - i) * sizeof *m->items);
-        m->items[i].key = arena_strdup(a, key);
-    }
-    m->items[i].value = arena_strdup(a, str_safe(value));
-}
-
-static inline const char * /* NULL = absent */
-string_map_value(const struct string_map *m, const char *key)
-{
-    for (uint32_t i = 0; i < m->len; i++)
-        if (strcmp(m->items[i].key, key) == 0)
-            return str_safe(m->items[i].value);
-    return NULL;
-}
-
 static inline const struct quantity *
 quantity_map_value(const struct quantity_map *m, const char *key)
 {
@@ -59,22 +35,11 @@ quantity_map_value(const struct quantity_map *m, const char *key)
     return NULL;
 }
 
-static inline void
-quantity_map_set(struct arena *a, struct quantity_map *m, const char *key, struct quantity value)
-{
-    uint32_t i = 0;
-
-    while (i < m->len && strcmp(m->items[i].key, key) < 0)
-        i++;
-    if (i == m->len || strcmp(m->items[i].key, key) != 0) {
-        (void)SLICE_ADD(a, m);
-        memmove(&m->items[i + 1], &m->items[i], (m->len - 1 - i) * sizeof *m->items);
-        m->items[i].key = arena_strdup(a, key);
-    }
-    m->items[i].value = value;
-}
-
 /* A pointer to a copy: for *bool, *int64 fields. */
-#define ARENA_PTR(a, type, v) ((type *)arena_memdup((a), &(type){ v }, sizeof(type)))
+#define ARENA_PTR(a, type, v)                                                                      \
+    ({                                                                                             \
+        type value_ = (v);                                                                         \
+        (type *)arena_memdup((a), &value_, sizeof value_);                                         \
+    })
 
 #endif

@@ -176,15 +176,9 @@ pod_full_name(const struct pod *pod, struct arena *a)
 }
 
 bool
-pod_is_mirror(const struct pod *pod)
-{
-    return string_map_value(&pod->metadata.annotations, A_MIRROR) != NULL;
-}
-
-bool
 pod_is_static(const struct pod *pod)
 {
-    const char *source = string_map_value(&pod->metadata.annotations, A_STATIC_SOURCE);
+    const char *source = string_map_get(&pod->metadata.annotations, A_STATIC_SOURCE);
 
     return source && strcmp(source, "api") != 0 && !pod_is_mirror(pod);
 }
@@ -192,9 +186,9 @@ pod_is_static(const struct pod *pod)
 const char *
 pod_static_hash(const struct pod *pod)
 {
-    const char *mirror = string_map_value(&pod->metadata.annotations, A_MIRROR);
+    const char *mirror = string_map_get(&pod->metadata.annotations, A_MIRROR);
 
-    return mirror ? mirror : str_safe(string_map_value(&pod->metadata.annotations, A_STATIC_HASH));
+    return mirror ? mirror : str_safe(string_map_get(&pod->metadata.annotations, A_STATIC_HASH));
 }
 
 /* Name and image: what may change under a running pod and asks for a new container. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "api_types.h"
+#include "common/api/meta.h"
 #include "common/base/arena.h"
 #include "kubelet/cgroup.h"
 
@@ -26,7 +27,6 @@ enum pod_qos pod_qos_class(const struct pod *pod);
 const char *pod_qos_name(enum pod_qos qos);
 const char *pod_full_name(const struct pod *pod, struct arena *a); /* "web_default(uid)" as in upstream's messages */
 bool pod_is_static(const struct pod *pod);        /* from a file or URL on this node */
-bool pod_is_mirror(const struct pod *pod);        /* the API's image of one */
 const char *pod_static_hash(const struct pod *pod); /* annotation kubernetes.io/config.hash or .mirror; "" */
 uint64_t pod_container_hash(const struct container *c); /* of what makes a running container outdated */
 int64_t pod_grace_s(const struct pod *pod);       /* deletionGracePeriodSeconds, else terminationGracePeriodSeconds, else 30 */

@@ -96,9 +96,9 @@ selinux(const struct se_linux_options *o, struct arena *a)
 static void
 pod_labels(const struct pod *pod, struct string_map *m, struct arena *a)
 {
-    string_map_set(a, m, L_POD_NAME, pod->metadata.name);
-    string_map_set(a, m, L_POD_NAMESPACE, pod->metadata.namespace);
-    string_map_set(a, m, L_POD_UID, pod->metadata.uid);
+    string_map_set(m, a, L_POD_NAME, pod->metadata.name);
+    string_map_set(m, a, L_POD_NAMESPACE, pod->metadata.namespace);
+    string_map_set(m, a, L_POD_UID, pod->metadata.uid);
 }
 
 static void
@@ -195,7 +195,7 @@ sandbox_sysctls(const struct pod *pod, struct string_map *to, struct arena *a)
         for (char *p = name; *p; p++)
             if (*p == '/')
                 *p = '.';
-        string_map_set(a, to, name, psc->sysctls.items[i].value);
+        string_map_set(to, a, name, psc->sysctls.items[i].value);
     }
 }
 
@@ -219,10 +219,10 @@ cri_build_sandbox(const struct sandbox_request *rq, struct arena *a)
     port_mappings(pod, &pod->spec.init_containers, &c->port_mappings, a);
     port_mappings(pod, &pod->spec.containers, &c->port_mappings, a);
     for (uint32_t i = 0; i < pod->metadata.labels.len; i++)
-        string_map_set(a, &c->labels, pod->metadata.labels.items[i].key, pod->metadata.labels.items[i].value);
+        string_map_set(&c->labels, a, pod->metadata.labels.items[i].key, pod->metadata.labels.items[i].value);
     pod_labels(pod, &c->labels, a);
     for (uint32_t i = 0; i < pod->metadata.annotations.len; i++)
-        string_map_set(a, &c->annotations, pod->metadata.annotations.items[i].key, pod->metadata.annotations.items[i].value);
+        string_map_set(&c->annotations, a, pod->metadata.annotations.items[i].key, pod->metadata.annotations.items[i].value);
     c->linux = ARENA_NEW(a, struct cri_linux_pod_sandbox_config);
     c->linux->cgroup_parent = rq->cgroup_parent;
     c->linux->security_context = sandbox_security(rq, a);
@@ -309,12 +309,12 @@ container_annotations(const struct container_request *rq, struct string_map *m, 
 {
     const struct container *c = rq->container;
 
-    string_map_set(a, m, A_HASH, arena_printf(a, "%llx", (unsigned long long)rq->hash));
-    string_map_set(a, m, A_RESTART_COUNT, arena_printf(a, "%u", rq->attempt));
-    string_map_set(a, m, A_TERMINATION_PATH, c->termination_message_path);
-    string_map_set(a, m, A_TERMINATION_POLICY, c->termination_message_policy);
+    string_map_set(m, a, A_HASH, arena_printf(a, "%llx", (unsigned long long)rq->hash));
+    string_map_set(m, a, A_RESTART_COUNT, arena_printf(a, "%u", rq->attempt));
+    string_map_set(m, a, A_TERMINATION_PATH, c->termination_message_path);
+    string_map_set(m, a, A_TERMINATION_POLICY, c->termination_message_policy);
     if (rq->pod->spec.termination_grace_period_seconds)
-        string_map_set(a, m, A_GRACE, arena_printf(a, "%lld", (long long)*rq->pod->spec.termination_grace_period_seconds));
+        string_map_set(m, a, A_GRACE, arena_printf(a, "%lld", (long long)*rq->pod->spec.termination_grace_period_seconds));
 }
 
 static void
@@ -361,7 +361,7 @@ cri_build_container(const struct container_request *rq, struct arena *a)
     }
     container_mounts(rq, c, a);
     pod_labels(rq->pod, &c->labels, a);
-    string_map_set(a, &c->labels, L_CONTAINER_NAME, in->name);
+    string_map_set(&c->labels, a, L_CONTAINER_NAME, in->name);
     container_annotations(rq, &c->annotations, a);
     c->log_path = rq->log_path;
     c->stdin = in->stdin;

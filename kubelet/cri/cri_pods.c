@@ -28,15 +28,15 @@ state_of(int32_t cri)
 static void
 read_annotations(struct rt_container *c, const struct string_map *m)
 {
-    const char *hash = string_map_value(m, A_HASH), *count = string_map_value(m, A_RESTART_COUNT);
-    const char *grace = string_map_value(m, A_GRACE);
+    const char *hash = string_map_get(m, A_HASH), *count = string_map_get(m, A_RESTART_COUNT);
+    const char *grace = string_map_get(m, A_GRACE);
     uint64_t n = 0;
 
     c->hash = hash ? strtoull(hash, NULL, 16) : 0;
     if (count && !parse_u64(count, &n) && n > c->attempt)
         c->attempt = (uint32_t)n;
-    c->termination_path = string_map_value(m, A_TERMINATION_PATH);
-    c->termination_policy = string_map_value(m, A_TERMINATION_POLICY);
+    c->termination_path = string_map_get(m, A_TERMINATION_PATH);
+    c->termination_policy = string_map_get(m, A_TERMINATION_POLICY);
     c->grace_s = -1;
     if (grace)
         (void)parse_i64(grace, &c->grace_s);
@@ -45,7 +45,7 @@ read_annotations(struct rt_container *c, const struct string_map *m)
 static void
 from_list(const struct cri_container *in, struct rt_container *c)
 {
-    const char *label = string_map_value(&in->labels, L_CONTAINER_NAME);
+    const char *label = string_map_get(&in->labels, L_CONTAINER_NAME);
 
     c->id = in->id;
     c->name = label ? label : in->metadata ? str_safe(in->metadata->name) : "";
@@ -143,8 +143,8 @@ lists(struct runtime *rt, const char *uid, struct arena *a, struct cri_list_pod_
     struct kerr *err;
 
     if (uid) {
-        string_map_set(a, &sf.label_selector, L_POD_UID, uid);
-        string_map_set(a, &cf.label_selector, L_POD_UID, uid);
+        string_map_set(&sf.label_selector, a, L_POD_UID, uid);
+        string_map_set(&cf.label_selector, a, L_POD_UID, uid);
     }
     err = cri_call(rt, METHOD(ListPodSandbox, cri_list_pod_sandbox_request, cri_list_pod_sandbox_response), &sq, a, ret_s, rt->timeout_ms);
     if (err)
@@ -246,24 +246,24 @@ runtime_pods(struct runtime *rt, struct arena *a, struct rt_pod_list *ret)
     ret->items = arena_alloc(a, (sl.items.len + cl.containers.len + 1) * sizeof *ret->items);
     for (uint32_t i = 0; i < sl.items.len; i++) {
         const struct cri_pod_sandbox *in = &sl.items.items[i];
-        const char *uid = string_map_value(&in->labels, L_POD_UID);
+        const char *uid = string_map_get(&in->labels, L_POD_UID);
         size_t n = 0, m = 0;
         struct rt_pod *p;
 
         if (!uid)
             continue; /* not one of ours */
         for (uint32_t k = 0; k < sl.items.len; k++)
-            n += str_eq(string_map_value(&sl.items.items[k].labels, L_POD_UID), uid);
+            n += str_eq(string_map_get(&sl.items.items[k].labels, L_POD_UID), uid);
         for (uint32_t k = 0; k < cl.containers.len; k++)
-            m += str_eq(string_map_value(&cl.containers.items[k].labels, L_POD_UID), uid);
+            m += str_eq(string_map_get(&cl.containers.items[k].labels, L_POD_UID), uid);
         p = pod_of(ret, uid, n, m, a);
-        p->name = string_map_value(&in->labels, L_POD_NAME);
-        p->namespace = string_map_value(&in->labels, L_POD_NAMESPACE);
+        p->name = string_map_get(&in->labels, L_POD_NAME);
+        p->namespace = string_map_get(&in->labels, L_POD_NAMESPACE);
         add_sandbox(p, in);
     }
     for (uint32_t i = 0; i < cl.containers.len; i++) {
         const struct cri_container *in = &cl.containers.items[i];
-        const char *uid = string_map_value(&in->labels, L_POD_UID);
+        const char *uid = string_map_get(&in->labels, L_POD_UID);
 
         for (size_t k = 0; uid && k < ret->len; k++)
             if (!strcmp(ret->items[k].uid, uid))
@@ -295,14 +295,14 @@ runtime_stats(struct runtime *rt, struct arena *a, struct rt_stats_list *ret)
         const struct cri_container_stats *in = &r.stats.items[i];
         struct rt_stats *s = &ret->items[ret->len];
 
-        if (!in->attributes || !string_map_value(&in->attributes->labels, L_POD_UID))
+        if (!in->attributes || !string_map_get(&in->attributes->labels, L_POD_UID))
             continue;
         ret->len++;
         s->id = in->attributes->id;
-        s->pod_uid = string_map_value(&in->attributes->labels, L_POD_UID);
-        s->pod_name = string_map_value(&in->attributes->labels, L_POD_NAME);
-        s->pod_namespace = string_map_value(&in->attributes->labels, L_POD_NAMESPACE);
-        s->container = string_map_value(&in->attributes->labels, L_CONTAINER_NAME);
+        s->pod_uid = string_map_get(&in->attributes->labels, L_POD_UID);
+        s->pod_name = string_map_get(&in->attributes->labels, L_POD_NAME);
+        s->pod_namespace = string_map_get(&in->attributes->labels, L_POD_NAMESPACE);
+        s->container = string_map_get(&in->attributes->labels, L_CONTAINER_NAME);
         if (in->cpu) {
             s->at_ns = in->cpu->timestamp;
             s->cpu_ns = u64(in->cpu->usage_core_nano_seconds);
