@@ -131,9 +131,8 @@ put_special(struct sbuf *b, const char *s, size_t len)
 }
 
 static void
-encode_string(const char *s, struct sbuf *out)
+encode_text(const char *s, size_t len, struct sbuf *out)
 {
-    size_t len = s ? strlen(s) : 0;
     const char *end = s + len;
 
     if (!room(out, len + 2))
@@ -150,6 +149,13 @@ encode_string(const char *s, struct sbuf *out)
 }
 
 static void
+encode_string(const char *s, struct sbuf *out)
+{
+    s = str_safe(s);
+    encode_text(s, strlen(s), out);
+}
+
+static void
 terminate(struct sbuf *b)
 {
     if (b->s)
@@ -160,6 +166,13 @@ void
 json_add_string(struct sbuf *out, const char *s)
 {
     encode_string(s, out);
+    terminate(out);
+}
+
+void
+json_add_text(struct sbuf *out, const char *s, size_t len)
+{
+    encode_text(s, len, out);
     terminate(out);
 }
 
@@ -189,6 +202,13 @@ encode_float(double v, struct sbuf *out)
         snprintf(buf, sizeof buf, "%.*f", decimals > 0 ? decimals : 0, v);
     }
     put(out, buf, strlen(buf));
+}
+
+void
+json_add_float(struct sbuf *out, double v)
+{
+    encode_float(v, out);
+    terminate(out);
 }
 
 static void

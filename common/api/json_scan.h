@@ -83,6 +83,10 @@ bool json_compact(const char *json, size_t len, bool html, struct sbuf *out);
 void json_compact_valid(const char *json, size_t len, bool html, struct sbuf *out); /* the same, known to be valid */
 bool json_valid(const char *json, size_t len);
 
+/* In json_encode.c: as the encoder writes them. */
+void json_add_text(struct sbuf *out, const char *s, size_t len); /* quoted, escaped; may hold NULs */
+void json_add_float(struct sbuf *out, double v);
+
 /* "invalid character 'x' looking for beginning of value", "unexpected end of JSON input" */
 struct kerr *json_scan_error(const struct json_scan *s) MUST_CHECK;
 void json_add_go_quoted(struct sbuf *out, const char *s, size_t len); /* as Go's strconv.Quote */
