@@ -12,15 +12,15 @@
 
 enum { ANCHOR_SLOTS = 4096, FINDINGS_MAX = 100 };
 
-struct node;
+struct yaml_tree;
 
 struct child {
-    struct node *node;
+    struct yaml_tree *node;
     struct child *next;
     bool alias;
 };
 
-struct node {
+struct yaml_tree {
     yaml_node_type_t type;
     bool plain;         /* a scalar whose text decides what it is */
     bool busy;          /* being written: an alias to it would never end */
@@ -34,7 +34,7 @@ struct node {
 
 struct anchor {
     const char *name;
-    struct node *node; /* NULL while it is being read */
+    struct yaml_tree *node; /* NULL while it is being read */
     struct anchor *next;
 };
 
@@ -52,8 +52,8 @@ struct writer {
     uint64_t nodes, alias_nodes;
 };
 
-static struct kerr *read_node(struct reader *r, yaml_event_t *ev, int depth, struct node **ret);
-static struct kerr *write_node(struct writer *w, struct node *n);
+static struct kerr *read_node(struct reader *r, yaml_event_t *ev, int depth, struct yaml_tree **ret);
+static struct kerr *write_node(struct writer *w, struct yaml_tree *n);
 
 static struct kerr *yaml_error(const char *fmt, ...) MUST_CHECK PRINTF_LIKE(1, 2);
 
@@ -116,10 +116,10 @@ add_anchor(struct reader *r, const yaml_char_t *name)
     return a;
 }
 
-static struct node *
+static struct yaml_tree *
 new_node(struct reader *r, yaml_node_type_t type, const yaml_event_t *ev, const yaml_char_t *tag)
 {
-    struct node *n = ARENA_NEW(r->arena, struct node);
+    struct yaml_tree *n = ARENA_NEW(r->arena, struct yaml_tree);
 
     n->type = type;
     n->line = (unsigned)ev->start_mark.line + 1;
@@ -128,7 +128,7 @@ new_node(struct reader *r, yaml_node_type_t type, const yaml_event_t *ev, const 
 }
 
 static struct kerr *
-read_children(struct reader *r, yaml_event_type_t last, int depth, struct node *n)
+read_children(struct reader *r, yaml_event_type_t last, int depth, struct yaml_tree *n)
 {
     struct child **tail = &n->children;
 
@@ -154,7 +154,7 @@ read_children(struct reader *r, yaml_event_type_t last, int depth, struct node *
 }
 
 static struct kerr *
-read_alias(struct reader *r, const char *name, struct node **ret)
+read_alias(struct reader *r, const char *name, struct yaml_tree **ret)
 {
     struct anchor *a = find_anchor(r, name);
 
@@ -167,10 +167,10 @@ read_alias(struct reader *r, const char *name, struct node **ret)
 }
 
 static struct kerr *
-read_node(struct reader *r, yaml_event_t *ev, int depth, struct node **ret)
+read_node(struct reader *r, yaml_event_t *ev, int depth, struct yaml_tree **ret)
 {
     struct anchor *a;
-    struct node *n;
+    struct yaml_tree *n;
     struct kerr *err = NULL;
 
     if (depth > CODEC_MAX_DEPTH)
@@ -206,7 +206,7 @@ read_node(struct reader *r, yaml_event_t *ev, int depth, struct node **ret)
 
 /* The next document of the stream; NULL after the last. */
 static struct kerr *
-read_document(struct reader *r, struct node **ret)
+read_document(struct reader *r, struct yaml_tree **ret)
 {
     *ret = NULL;
     memset(r->anchors, 0, sizeof r->anchors);
@@ -228,7 +228,7 @@ read_document(struct reader *r, struct node **ret)
 /* ---- tree to JSON ---- */
 
 static const char *
-short_tag(const struct node *n)
+short_tag(const struct yaml_tree *n)
 {
     static const char prefix[] = "tag:yaml.org,2002:";
 
@@ -237,7 +237,7 @@ short_tag(const struct node *n)
 
 /* What a scalar is, its tag considered.  Unknown tags leave text. */
 static struct kerr *
-scalar_meaning(const struct node *n, struct yaml_scalar *ret)
+scalar_meaning(const struct yaml_tree *n, struct yaml_scalar *ret)
 {
     const char *tag = short_tag(n);
 
@@ -259,7 +259,7 @@ scalar_meaning(const struct node *n, struct yaml_scalar *ret)
 }
 
 static struct kerr *
-write_text(struct writer *w, const struct node *n)
+write_text(struct writer *w, const struct yaml_tree *n)
 {
     const char *tag = short_tag(n);
 
@@ -282,7 +282,7 @@ add_integer(const struct yaml_scalar *v, struct sbuf *out)
 }
 
 static struct kerr *
-write_scalar(struct writer *w, const struct node *n)
+write_scalar(struct writer *w, const struct yaml_tree *n)
 {
     struct yaml_scalar v;
     struct kerr *err = scalar_meaning(n, &v);
@@ -312,7 +312,7 @@ write_scalar(struct writer *w, const struct node *n)
 
 /* A key as JSON has it: text, whatever it was. */
 static struct kerr *
-key_text(struct writer *w, const struct node *n, const char **ret, size_t *ret_len)
+key_text(struct writer *w, const struct yaml_tree *n, const char **ret, size_t *ret_len)
 {
     AUTO_SBUF text = { 0 };
     struct yaml_scalar v;
@@ -371,7 +371,7 @@ same_key(const struct pair *a, const struct pair *b)
 static struct kerr *
 count_node(struct writer *w)
 {
-    enum : uint64_t { LOW = 400000, HIGH = 4000000 };
+    enum { LOW = 400000, HIGH = 4000000 };
     double allowed = w->nodes <= LOW    ? 0.99
                      : w->nodes >= HIGH ? 0.10
                                         : 0.99 - 0.89 * ((double)(w->nodes - LOW) / (HIGH - LOW));
@@ -383,17 +383,17 @@ count_node(struct writer *w)
     return NULL;
 }
 
-static struct kerr *collect_pairs(struct writer *w, struct node *map, int depth, struct pairs *ps);
+static struct kerr *collect_pairs(struct writer *w, struct yaml_tree *map, int depth, struct pairs *ps);
 
 /* The value of a << key: a mapping, or a list of them of which the earlier ones win. */
 static struct kerr *
-merge_pairs(struct writer *w, struct node *from, int depth, struct pairs *ps)
+merge_pairs(struct writer *w, struct yaml_tree *from, int depth, struct pairs *ps)
 {
     if (from->type == YAML_MAPPING_NODE)
         return collect_pairs(w, from, depth + 1, ps);
     if (from->type != YAML_SEQUENCE_NODE)
         return yaml_error("map merge requires map or sequence of maps as the value");
-    AUTO_FREE struct node **list = xcalloc(from->nchildren, sizeof *list);
+    AUTO_FREE struct yaml_tree **list = xcalloc(from->nchildren, sizeof *list);
     uint32_t n = 0;
     for (struct child *c = from->children; c; c = c->next) {
         if (c->node->type != YAML_MAPPING_NODE)
@@ -409,13 +409,13 @@ merge_pairs(struct writer *w, struct node *from, int depth, struct pairs *ps)
 }
 
 static bool
-is_merge_key(const struct node *n)
+is_merge_key(const struct yaml_tree *n)
 {
     return n->type == YAML_SCALAR_NODE && n->len == 2 && memcmp(n->text, "<<", 2) == 0 && (n->plain || n->tag);
 }
 
 static struct kerr *
-collect_pairs(struct writer *w, struct node *map, int depth, struct pairs *ps)
+collect_pairs(struct writer *w, struct yaml_tree *map, int depth, struct pairs *ps)
 {
     if (depth > CODEC_MAX_DEPTH)
         return yaml_error("exceeded max depth of %d", CODEC_MAX_DEPTH);
@@ -464,7 +464,7 @@ write_child(struct writer *w, struct child *c)
 }
 
 static struct kerr *
-write_mapping(struct writer *w, struct node *n)
+write_mapping(struct writer *w, struct yaml_tree *n)
 {
     struct pairs ps = { 0 };
     struct kerr *err = collect_pairs(w, n, 0, &ps);
@@ -491,7 +491,7 @@ write_mapping(struct writer *w, struct node *n)
 }
 
 static struct kerr *
-write_sequence(struct writer *w, struct node *n)
+write_sequence(struct writer *w, struct yaml_tree *n)
 {
     sbuf_addc(w->out, '[');
     for (struct child *c = n->children; c; c = c->next) {
@@ -506,7 +506,7 @@ write_sequence(struct writer *w, struct node *n)
 }
 
 static struct kerr *
-write_node(struct writer *w, struct node *n)
+write_node(struct writer *w, struct yaml_tree *n)
 {
     struct kerr *err = count_node(w);
 
@@ -540,7 +540,7 @@ report_duplicates(const struct strlist *duplicates, struct codec_report *report)
 }
 
 static struct kerr *
-write_document(struct reader *r, struct node *root, size_t source_len, struct codec_report *report, struct sbuf *ret)
+write_document(struct reader *r, struct yaml_tree *root, size_t source_len, struct codec_report *report, struct sbuf *ret)
 {
     AUTO_STRLIST duplicates = { 0 };
     /* Escapes can make text six times longer, aliases more; this much is never needed. */
@@ -588,14 +588,14 @@ struct kerr *
 yaml_to_json(const char *yaml, size_t len, struct codec_report *report, struct sbuf *ret_json)
 {
     AUTO(reader) *r = reader_new(yaml, len);
-    struct node *root;
+    struct yaml_tree *root;
     struct kerr *err = read_document(r, &root);
 
     return err ? err : write_document(r, root, len, report, ret_json);
 }
 
 static bool
-is_null(const struct node *n)
+is_null(const struct yaml_tree *n)
 {
     struct yaml_scalar v;
 
@@ -614,7 +614,7 @@ yaml_each_document(const char *yaml, size_t len, struct kerr *(*fn)(const char *
 
     for (;;) {
         AUTO_SBUF json = { 0 };
-        struct node *root;
+        struct yaml_tree *root;
         struct kerr *err = read_document(r, &root);
         if (err)
             return err;
