@@ -471,12 +471,15 @@ write_build_info(struct sbuf *out)
 void
 metrics_write(struct sbuf *out)
 {
+    AUTO_SBUF collected = { 0 };
+
     pthread_mutex_lock(&registry_lock);
+    for (struct collector *c = collectors; c; c = c->next)
+        c->fn(&collected, c->arg); /* first: they may set gauges too */
     write_build_info(out);
     for (size_t i = 0; i < nfamilies; i++)
         write_family(out, families[i]);
-    for (struct collector *c = collectors; c; c = c->next)
-        c->fn(out, c->arg);
     pthread_mutex_unlock(&registry_lock);
+    sbuf_add(out, sbuf_str(&collected), collected.len);
     write_process(out);
 }

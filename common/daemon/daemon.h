@@ -15,7 +15,7 @@
  *       daemon_ready(d);                                 // READY=1
  *       rc = daemon_run(d);                              // until SIGTERM, SIGINT or daemon_stop()
  *       ...stop workers...
- *       daemon_free(d);
+ *       daemon_free(d);                                  // after everything that uses its loop
  *       return rc;
  *   }
  *
@@ -24,6 +24,7 @@
 #ifndef CKUBE_DAEMON_DAEMON_H
 #define CKUBE_DAEMON_DAEMON_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -101,6 +102,7 @@ void daemon_waiting(struct daemon *d, const char *peer, const struct kerr *why);
 int daemon_run(struct daemon *d);                /* the exit code */
 void daemon_stop(struct daemon *d, int exit_code); /* any thread */
 bool daemon_stopping(const struct daemon *d);      /* any thread */
+const atomic_bool *daemon_stop_flag(const struct daemon *d); /* for rest_wait() and the like; set by a signal at once */
 void daemon_on_reopen(struct daemon *d, void (*fn)(void *arg), void *arg); /* SIGHUP, on the loop */
 
 #endif
