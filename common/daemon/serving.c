@@ -88,7 +88,7 @@ serving_options_done(struct serving_options *s)
 
 /* --- one request --- */
 
-struct job {
+struct serving_job {
     struct listener *listener;
     struct http_stream *stream;
 };
@@ -200,7 +200,7 @@ answer(struct listener *l, struct http_stream *s)
 static void
 run_job(void *arg)
 {
-    struct job *job = arg;
+    struct serving_job *job = arg;
 
     answer(job->listener, job->stream);
     http_stream_unref(job->stream);
@@ -210,10 +210,10 @@ run_job(void *arg)
 static void
 on_request(struct http_stream *s, void *arg)
 {
-    struct job *job = XNEW(struct job);
+    struct serving_job *job = XNEW(struct serving_job);
     struct listener *l = arg;
 
-    *job = (struct job){ l, http_stream_ref(s) };
+    *job = (struct serving_job){ l, http_stream_ref(s) };
     if (pool_submit(l->daemon->http_pool, run_job, job) == 0)
         return;
     AUTO(kerr) *err = kerr_new(KERR_TOO_MANY_REQUESTS, "too many requests, please try again later");
