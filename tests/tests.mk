@@ -32,7 +32,13 @@ test: ## everything: unit, golden, integration, cluster, sanitizers, fuzz smoke
 
 check: lint unit ## what to run before each commit
 
-bench: all ## speed and memory, as ratios within one run
+BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*_bench.c))
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(DAEMON_LIBS) $(LIB_COMMON)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(DAEMON_LIBS) $(LIB_COMMON) -Wl,--end-group $(LIBS)
+bench-bins: $(BENCH_BIN)
+
+bench: all bench-bins ## speed and memory, as ratios within one run
 	tests/bench/run.sh $(B)
 
-.PHONY: unit unit-bins fuzz-bins fuzz-smoke test check bench
+.PHONY: unit unit-bins fuzz-bins fuzz-smoke test check bench bench-bins

@@ -20,9 +20,9 @@ static void encode_value(const struct api_field *f, const void *at, struct sbuf 
 static inline char *
 room(struct sbuf *b, size_t n)
 {
-    if (b->cap > b->len + n || sbuf_reserve(b, n))
+    if (b->cap > b->len + n && !b->max)
         return b->s + b->len;
-    return NULL;
+    return sbuf_reserve(b, n) ? b->s + b->len : NULL;
 }
 
 static inline void
@@ -184,22 +184,29 @@ encode_float(double v, struct sbuf *out)
 {
     char buf[400];
     double size = fabs(v);
+    int digits = 0;
 
     if (!isfinite(v)) {
         PUT(out, "null"); /* Go has no JSON for it; no decoder of ours lets one in */
         return;
     }
-    int digits = 0;
     do
         snprintf(buf, sizeof buf, "%.*e", digits, v);
     while (strtod(buf, NULL) != v && ++digits < 17);
+    char *e = strchr(buf, 'e');
+    int exponent = (int)strtol(e + 1, NULL, 10);
     if (size != 0 && (size < 1e-6 || size >= 1e21)) {
-        char *e = strchr(buf, 'e'); /* e-07 is written e-7 */
-        if (e && e[2] == '0' && e[1] == '-')
+        if (e[1] == '-' && e[2] == '0') /* e-07 is written e-7 */
             memmove(e + 2, e + 3, strlen(e + 3) + 1);
-    } else {
-        int decimals = digits - (int)strtol(strchr(buf, 'e') + 1, NULL, 10);
-        snprintf(buf, sizeof buf, "%.*f", decimals > 0 ? decimals : 0, v);
+    } else if (digits >= exponent) {
+        snprintf(buf, sizeof buf, "%.*f", digits - exponent, v);
+    } else { /* the digits that count, then zeros: 18446744073709552000 */
+        snprintf(buf, sizeof buf, "%.0f", v);
+        memset(buf + (v < 0) + digits + 1, '0', (size_t)(exponent - digits));
+        AUTO_FREE char *exact = xasprintf("%.*e", digits, v);
+        for (char *from = exact, *to = buf; *from != 'e'; from++)
+            if (*from != '.')
+                *to++ = *from;
     }
     put(out, buf, strlen(buf));
 }
