@@ -8,6 +8,7 @@
 #include "apiserver/registry/field_path.h"
 #include "apiserver/registry/validate.h"
 #include "common/api/names.h"
+#include "common/base/str.h"
 
 #define IMMUTABLE_MSG "field is immutable"
 #define NEGATIVE_MSG "must be greater than or equal to 0"
