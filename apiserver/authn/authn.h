@@ -6,16 +6,42 @@
 #ifndef CKUBE_APISERVER_AUTHN_H
 #define CKUBE_APISERVER_AUTHN_H
 
-#include "common/api/type.h"
+#include "api_types.h"
 #include "common/base/arena.h"
 #include "common/base/kerr.h"
+#include "common/base/str.h"
 
-struct user_info { /* authentication.k8s.io/v1 UserInfo; strings live in the request's arena */
-    const char *name;
-    const char *uid;
-    struct string_slice groups;
-    struct strings_map extra;
+/* The caller is an authentication.k8s.io/v1 UserInfo (api_types.h); its strings live in the request's arena. */
+
+struct authn;
+struct http_request;
+struct storage;
+
+struct authn_config { /* strings are copied */
+    struct storage *storage;
+    bool anonymous;
+    const char *token_auth_file; /* NULL: none */
+    bool client_ca;              /* client certificates count (TLS trusts --client-ca-file) */
+    bool bootstrap_tokens;
+    /* service account tokens */
+    const struct strlist *issuers;     /* first issues */
+    const struct strlist *audiences;   /* empty: the issuers */
+    const struct strlist *key_files;   /* public keys, private keys or certificates, PEM */
+    const char *signing_key_file;
+    int64_t max_token_expiration_s;    /* 0: no bound */
+    bool extend_token_expiration;
+    const char *advertise_url;         /* for the discovery document's jwks_uri: "https://10.0.0.1:6443" */
+    /* front proxy */
+    const struct strlist *requestheader_allowed_names, *requestheader_username_headers, *requestheader_group_headers,
+        *requestheader_extra_prefixes; /* NULL: no front proxy */
 };
+struct kerr *authn_new(const struct authn_config *config, struct authn **ret) MUST_CHECK; /* reads the files */
+void authn_free(struct authn *n);
+/* KERR_UNAUTHORIZED "Unauthorized" when nobody. */
+struct kerr *authn_identify(struct authn *n, const struct http_request *req, struct arena *a, struct user_info *ret) MUST_CHECK;
+/* A bearer token by itself, for TokenReview: audiences NULL or empty = ours.  ret_audiences: those that matched. */
+struct kerr *authn_token(struct authn *n, const char *token, const struct string_slice *audiences, struct arena *a,
+                         struct user_info *ret, struct string_slice *ret_audiences) MUST_CHECK;
 
 bool user_in_group(const struct user_info *user, const char *group);
 

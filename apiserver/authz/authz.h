@@ -7,6 +7,15 @@
 #include "apiserver/authn/authn.h"
 
 struct authz;
+struct storage;
+
+/* modes: "Node", "RBAC", "AlwaysAllow", "AlwaysDeny" in the order asked; empty = AlwaysAllow.  Keeps its index of roles
+ * and of the node graph current from the stores. */
+struct kerr *authz_new(const struct strlist *modes, struct storage *storage, struct authz **ret) MUST_CHECK;
+void authz_free(struct authz *z);
+/* Writes the default roles and bindings that are missing or incomplete (rbac.authorization.kubernetes.io/autoupdate).
+ * Blocks; after the storage is ready. */
+struct kerr *authz_bootstrap(struct authz *z) MUST_CHECK;
 
 struct authz_attributes {
     const struct user_info *user;

@@ -42,6 +42,7 @@ struct write_context {
 struct strategy {
     bool allow_create_on_update;        /* PUT to a missing name creates (leases, events, ...) */
     bool forbid_unconditional_update;   /* PUT needs a resourceVersion */
+    bool keeps_status;                  /* creates and updates may write status (nodes) */
     bool no_generation;                 /* metadata.generation stays 0 */
     void (*prepare_create)(const struct write_context *c, struct arena *a, void *body);
     void (*prepare_update)(const struct write_context *c, struct arena *a, void *body, const void *old);
@@ -52,6 +53,12 @@ struct strategy {
     void (*release)(const struct write_context *c, const void *body); /* object is gone, or the create failed */
     /* Deletion: grace period in seconds for this object (0 = at once); NULL: 0. */
     int64_t (*grace_seconds)(const void *body, const int64_t *asked);
+    bool orphans_by_default; /* deletion without a policy orphans dependents (jobs, replicationcontrollers) */
+    bool returns_deleted;    /* DELETE answers with the object, not with a Status */
+    /* Beside finalizers: must this object stay, marked, until something else removes it (namespaces)? */
+    bool (*holds)(const void *body);
+    /* The object was just marked for deletion (namespace phase). */
+    void (*prepare_mark)(const struct write_context *c, struct arena *a, void *body);
     /* Whether spec changed (bumps generation).  NULL: anything but metadata and status differs. */
     bool (*spec_changed)(const void *body, const void *old);
 };
@@ -70,15 +77,17 @@ struct resource {
     size_t nsubresources;
     struct store_resource storage; /* path, selectable fields, ttl */
     struct store *store;           /* NULL: not stored (reviews) */
+    const struct api_kind *stored_kind; /* differs from kind where versions or groups share objects: see convert.h */
     const char *list_kind;         /* "PodList" */
 };
 
 /* Builds the rows and adds the stores; once, before serving. */
-void resources_start(struct storage *st);
+void resources_start(struct storage *st, int64_t event_ttl_s);
 void resources_stop(void);
 
 const struct resource *resource_find(const char *group, const char *version, const char *plural);
 const struct resource *resource_of_kind(const struct api_kind *kind);
+const struct resource *resource_named(const char *api_version, const char *kind); /* "apps/v1", "Deployment" */
 const struct subresource *resource_subresource(const struct resource *r, const char *name);
 /* All rows, in discovery order (group priority, then name). */
 size_t resources_count(void);

@@ -18,7 +18,7 @@
 #include "common/base/sbuf.h"
 
 #define METRIC_MAX_SERIES 10000
-#define METRIC_MAX_LABELS 8
+#define METRIC_MAX_LABELS 10
 #define METRIC_MAX_BUCKETS 40
 
 enum metric_type { METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE, METRIC_TYPE_HISTOGRAM };
