@@ -16,6 +16,7 @@ struct yaml_out {
 
 struct member {
     char *key;
+    size_t key_len;
     const char *value;
     size_t len;
 };
@@ -136,13 +137,14 @@ write_members(struct yaml_out *y, struct json_scan *s)
                 members = xreallocarray(members, cap, sizeof *members);
             }
             char *text = xmalloc(JSON_UNESCAPED_MAX(key.len) + 1);
-            text[json_unescape(key.s, key.len, text)] = '\0';
-            members[n++] = (struct member){ text, value, (size_t)(s->p - value) };
+            size_t len = json_unescape(key.s, key.len, text);
+            text[len] = '\0';
+            members[n++] = (struct member){ text, len, value, (size_t)(s->p - value) };
         } while (json_next(s, '}'));
     if (n)
         qsort(members, n, sizeof *members, member_cmp);
     for (size_t i = 0; i < n; i++) {
-        emit_string(y, members[i].key, strlen(members[i].key));
+        emit_string(y, members[i].key, members[i].key_len);
         write_json(y, members[i].value, members[i].len);
         free(members[i].key);
     }
