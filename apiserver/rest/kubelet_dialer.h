@@ -5,19 +5,17 @@
 #define CKUBE_APISERVER_KUBELET_DIALER_H
 
 #include "apiserver/server.h"
-#include "common/net/tls.h"
+#include "common/net/http_client.h"
 
 struct kubelet_dialer;
 
 struct kerr *kubelet_dialer_new(const struct apiserver_options *o, struct kubelet_dialer **ret) MUST_CHECK;
 void kubelet_dialer_free(struct kubelet_dialer *k);
+struct http_client *kubelet_dialer_client(struct kubelet_dialer *k); /* shows our certificate; the dialer's */
+struct http_client *kubelet_dialer_plain(struct kubelet_dialer *k);  /* for pods and services: no credentials of ours */
 
-struct kubelet_address {
-    char host[256];
-    uint16_t port;
-    struct tls_client *tls; /* the dialer's */
-};
-/* From the Node object in memory.  KERR_NOT_FOUND when there is no such node, KERR_UNAVAILABLE when it has no address. */
-struct kerr *kubelet_dialer_find(struct kubelet_dialer *k, const char *node, struct kubelet_address *ret) MUST_CHECK;
+/* "10.0.0.4:10250" from the Node object in memory; caller frees.  KERR_NOT_FOUND when there is no such node,
+ * KERR_UNAVAILABLE when it has no address. */
+struct kerr *kubelet_dialer_find(struct kubelet_dialer *k, const char *node, char **ret_address) MUST_CHECK;
 
 #endif
