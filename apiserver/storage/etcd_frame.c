@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apiserver/storage/etcd_frame.h"
+
+#include <errno.h>
+
+/* --- base64 --- */
+
+static void
+encode(struct sbuf *out, const uint8_t *in, size_t len, const char *alphabet, bool pad)
+{
+    size_t i;
+    char *to;
+
+    if (!sbuf_reserve(out, len / 3 * 4 + 5))
+        return;
+    to = out->s + out->len;
+    for (i = 0; i + 3 <= len; i += 3) {
+        uint32_t v = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | in[i + 2];
+
+        *to++ = alphabet[v >> 18];
+        *to++ = alphabet[v >> 12 & 63];
+        *to++ = alphabet[v >> 6 & 63];
+        *to++ = alphabet[v & 63];
+    }
+    if (i < len) {
+        uint32_t v = (uint32_t)in[i] << 16 | (i + 1 < len ? (uint32_t)in[i + 1] << 8 : 0);
+
+        *to++ = alphabet[v >> 18];
+        *to++ = alphabet[v >> 12 & 63];
+        if (i + 1 < len)
+            *to++ = alphabet[v >> 6 & 63];
+        else if (pad)
+            *to++ = '=';
+        if (pad)
+            *to++ = '=';
+    }
+    *to = 0;
+    out->len = (size_t)(to - out->s);
+}
+
+void
+base64_add(struct sbuf *out, const void *data, size_t len)
+{
+    encode(out, data, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+}
+
+void
+base64url_add_unpadded(struct sbuf *out, const void *data, size_t len)
+{
+    encode(out, data, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+}
+
+size_t
+base64_decoded_max(size_t len)
+{
+    return len / 4 * 3 + 4;
+}
+
+#define B64(c)                                                                                     \
+    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
+     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
+     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                   \
+     : (c) == '+' || (c) == '-' ? 62                                                               \
+     : (c) == '/' || (c) == '_' ? 63                                                               \
+                                : 255)
+#define B64_4(c) B64(c), B64((c) + 1), B64((c) + 2), B64((c) + 3)
+#define B64_16(c) B64_4(c), B64_4((c) + 4), B64_4((c) + 8), B64_4((c) + 12)
+#define B64_64(c) B64_16(c), B64_16((c) + 16), B64_16((c) + 32), B64_16((c) + 48)
+static const uint8_t b64_values[256] = { B64_64(0), B64_64(64), B64_64(128), B64_64(192) };
+
+int
+base64_decode(const char *text, size_t len, char *to, size_t *ret_len)
+{
+    const uint8_t *in = (const uint8_t *)text;
+    char *start = to;
+    size_t i;
+    unsigned bad = 0;
+
+    for (int pad = 0; pad < 2 && len && text[len - 1] == '='; pad++)
+        len--;
+    for (i = 0; i + 4 <= len; i += 4) {
+        uint32_t a = b64_values[in[i]], b = b64_values[in[i + 1]], c = b64_values[in[i + 2]], d = b64_values[in[i + 3]];
+        uint32_t v = a << 18 | b << 12 | c << 6 | d;
+
+        bad |= (a | b | c | d) & 0x80;
+        *to++ = (char)(v >> 16);
+        *to++ = (char)(v >> 8);
+        *to++ = (char)v;
+    }
+    if (len - i == 1)
+        return -EINVAL;
+    if (len - i >= 2) {
+        uint32_t a = b64_values[in[i]], b = b64_values[in[i + 1]], c = len - i == 3 ? b64_values[in[i + 2]] : 0;
+
+        bad |= (a | b | c) & 0x80;
+        *to++ = (char)(a << 2 | b >> 4);
+        if (len - i == 3)
+            *to++ = (char)(b << 4 | c >> 2);
+    }
+    if (bad)
+        return -EINVAL;
+    *ret_len = (size_t)(to - start);
+    return 0;
+}
+
+/* --- splitter --- */
+
+void
+splitter_done(struct frame_splitter *s)
+{
+    sbuf_done(&s->element_bytes);
+    sbuf_done(&s->envelope);
+}
+
+void
+splitter_reset(struct frame_splitter *s)
+{
+    s->element_bytes.len = 0;
+    s->envelope.len = 0;
+    s->depth = 0;
+    s->in_string = s->escaped = s->in_array = s->matched = false;
+}
+
+static bool
+inside_element(const struct frame_splitter *s)
+{
+    return s->in_array && s->depth > s->level + 1;
+}
+
+static struct kerr *
+keep(struct frame_splitter *s, const char *p, size_t len)
+{
+    bool element = inside_element(s);
+    struct sbuf *to = element ? &s->element_bytes : &s->envelope;
+
+    if (to->len + len > (element ? s->max_element : s->max_envelope))
+        return kerr_new(KERR_INTERNAL, "etcd's answer holds %s of more than %zu bytes", element ? "an entry" : "a head",
+                        element ? s->max_element : s->max_envelope);
+    sbuf_add(to, p, len);
+    return NULL;
+}
+
+/* In a string: everything up to its closing quote, or to the end of the bytes. */
+static struct kerr *
+feed_string(struct frame_splitter *s, const char **p, const char *end)
+{
+    const char *start = *p, *at = start;
+
+    if (s->escaped) {
+        at++;
+        s->escaped = false;
+    }
+    while (at < end && s->in_string) {
+        const char *quote = memchr(at, '"', (size_t)(end - at));
+        const char *slash = memchr(at, '\\', (size_t)((quote ? quote : end) - at));
+
+        if (slash) {
+            s->escaped = slash + 2 > end;
+            at = s->escaped ? end : slash + 2;
+        } else if (quote) {
+            at = quote + 1;
+            s->in_string = false;
+        } else {
+            at = end;
+        }
+    }
+    *p = at;
+    return keep(s, start, (size_t)(at - start));
+}
+
+/* After a ':' at `level`: was the member's name the array's? */
+static bool
+names_array(const struct frame_splitter *s)
+{
+    size_t len = strlen(s->array);
+
+    return s->envelope.len == s->string_at + len + 2 && memcmp(s->envelope.s + s->string_at + 1, s->array, len) == 0;
+}
+
+static struct kerr *
+end_of_element(struct frame_splitter *s)
+{
+    struct kerr *err = s->element(sbuf_str(&s->element_bytes), s->element_bytes.len, s->arg);
+
+    s->element_bytes.len = 0;
+    if (s->element_bytes.cap > 1 << 20) /* one huge object does not stay with us */
+        sbuf_done(&s->element_bytes);
+    return err;
+}
+
+static struct kerr *
+end_of_document(struct frame_splitter *s)
+{
+    struct kerr *err = s->document(sbuf_str(&s->envelope), s->envelope.len, s->arg);
+
+    splitter_reset(s);
+    return err;
+}
+
+static struct kerr *
+open_bracket(struct frame_splitter *s, char c)
+{
+    if (s->matched && c == '[' && s->depth == s->level && !s->in_array) {
+        struct kerr *err = keep(s, "[", 1);
+
+        s->in_array = true;
+        s->matched = false;
+        s->depth++;
+        return err;
+    }
+    s->matched = false;
+    s->depth++; /* first, so that an element's own bracket counts as inside */
+    return keep(s, &c, 1);
+}
+
+static struct kerr *
+close_bracket(struct frame_splitter *s, char c)
+{
+    struct kerr *err;
+    bool was_inside = inside_element(s);
+
+    if (s->depth == 0)
+        return kerr_new(KERR_INTERNAL, "etcd's answer is no JSON object");
+    err = keep(s, &c, 1);
+    s->depth--;
+    if (err)
+        return err;
+    if (was_inside && s->depth == s->level + 1)
+        return end_of_element(s);
+    if (s->in_array && s->depth == s->level)
+        s->in_array = false;
+    return s->depth == 0 ? end_of_document(s) : NULL;
+}
+
+static struct kerr *
+feed_char(struct frame_splitter *s, char c)
+{
+    switch (c) {
+    case '"':
+        if (s->depth == s->level && !s->in_array)
+            s->string_at = s->envelope.len;
+        s->in_string = true;
+        return keep(s, &c, 1);
+    case '{':
+    case '[':
+        return open_bracket(s, c);
+    case '}':
+    case ']':
+        return close_bracket(s, c);
+    case ' ':
+    case '\n':
+    case '\r':
+    case '\t':
+        return NULL;
+    case ':':
+        s->matched = s->depth == s->level && !s->in_array && s->envelope.len && names_array(s);
+        return keep(s, &c, 1);
+    case ',':
+        return s->in_array && !inside_element(s) ? NULL : keep(s, &c, 1);
+    default:
+        if (s->depth == 0)
+            return kerr_new(KERR_INTERNAL, "etcd's answer is no JSON object");
+        return keep(s, &c, 1);
+    }
+}
+
+struct kerr *
+splitter_feed(struct frame_splitter *s, const char *bytes, size_t len)
+{
+    const char *p = bytes, *end = bytes + len;
+
+    while (p < end) {
+        struct kerr *err = s->in_string ? feed_string(s, &p, end) : feed_char(s, *p++);
+
+        if (err)
+            return err;
+        if (s->in_string && s->depth == 0)
+            return kerr_new(KERR_INTERNAL, "etcd's answer is no JSON object");
+    }
+    return NULL;
+}
+
+/* --- messages --- */
+
+static struct kerr *
+malformed(const char *what, const char *json, size_t len)
+{
+    return kerr_new(KERR_INTERNAL, "etcd's gateway sent %s that is malformed: %.*s", what, (int)(len < 120 ? len : 120), json);
+}
+
+static bool
+decode_into(struct sbuf *memory, struct json_span span, size_t *ret_at, size_t *ret_len)
+{
+    if (!sbuf_reserve(memory, base64_decoded_max(span.len) + 1))
+        return false;
+    *ret_at = memory->len;
+    if (base64_decode(span.s, span.len, memory->s + memory->len, ret_len) != 0)
+        return false;
+    memory->len += *ret_len;
+    sbuf_addc(memory, 0);
+    return true;
+}
+
+struct kv_member {
+    const char *name;
+    size_t offset;
+};
+static const struct kv_member kv_numbers[] = {
+    { "create_revision", offsetof(struct etcd_kv, create_revision) },
+    { "mod_revision", offsetof(struct etcd_kv, mod_revision) },
+    { "version", offsetof(struct etcd_kv, version) },
+    { "lease", offsetof(struct etcd_kv, lease) },
+};
+
+static void
+read_kv_number(struct json_scan *c, struct json_span name, struct etcd_kv *kv)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kv_numbers); i++) {
+        if (span_is(name, kv_numbers[i].name)) {
+            *(int64_t *)((char *)kv + kv_numbers[i].offset) = scan_i64(c);
+            return;
+        }
+    }
+    scan_skip(c, NULL);
+}
+
+/* The cursor is at the object. */
+static bool
+scan_kv(struct json_scan *c, struct sbuf *memory, struct etcd_kv *ret, struct json_span *value64)
+{
+    struct json_span name, key = { 0 }, value = { 0 };
+    size_t key_at = 0, value_at = 0;
+
+    memset(ret, 0, sizeof(*ret));
+    if (!scan_enter_object(c))
+        return false;
+    while (scan_next_member(c, &name)) {
+        if (span_is(name, "key"))
+            scan_skip(c, &key);
+        else if (span_is(name, "value"))
+            scan_skip(c, &value);
+        else
+            read_kv_number(c, name, ret);
+    }
+    memory->len = 0;
+    if (c->bad || !decode_into(memory, key, &key_at, &ret->key_len))
+        return false;
+    if (value64)
+        *value64 = value;
+    else if (!decode_into(memory, value, &value_at, &ret->value_len))
+        return false;
+    ret->key = memory->s + key_at;
+    ret->value = value64 ? NULL : memory->s + value_at;
+    return true;
+}
+
+struct kerr *
+frame_read_kv(const char *json, size_t len, struct sbuf *memory, struct etcd_kv *ret, struct json_span *value64)
+{
+    struct json_scan c = json_scan_of(json, len);
+
+    return scan_kv(&c, memory, ret, value64) ? NULL : malformed("a key", json, len);
+}
+
+struct kerr *
+frame_read_event(const char *json, size_t len, struct sbuf *memory, struct etcd_watch_event *ret)
+{
+    struct json_scan c = json_scan_of(json, len);
+    struct json_span name, value64 = { 0 };
+    bool have_kv = false;
+
+    memset(ret, 0, sizeof(*ret));
+    if (!scan_enter_object(&c))
+        return malformed("an event", json, len);
+    while (scan_next_member(&c, &name)) {
+        struct json_span type;
+
+        if (span_is(name, "kv"))
+            have_kv = scan_kv(&c, memory, &ret->kv, &value64);
+        else if (span_is(name, "type"))
+            ret->deleted = scan_skip(&c, &type) && span_is(type, "DELETE");
+        else
+            scan_skip(&c, NULL);
+    }
+    if (c.bad || !have_kv || ret->kv.mod_revision <= 0)
+        return malformed("an event", json, len);
+    ret->revision = ret->kv.mod_revision;
+    ret->value64 = value64.s;
+    ret->value64_len = value64.len;
+    return NULL;
+}
+
+static void
+copy_text(struct json_span span, char *to, size_t size)
+{
+    AUTO_SBUF text = { .max = size - 1 };
+
+    if (!span_unescape(span, &text) && !text.len)
+        return;
+    memcpy(to, sbuf_str(&text), text.len < size ? text.len : size - 1);
+    to[text.len < size ? text.len : size - 1] = 0;
+}
+
+static void
+read_header(struct json_scan *c, struct frame_envelope *ret)
+{
+    struct json_span name;
+
+    if (!scan_enter_object(c)) {
+        scan_skip(c, NULL);
+        return;
+    }
+    while (scan_next_member(c, &name)) {
+        if (span_is(name, "revision"))
+            ret->revision = scan_i64(c);
+        else if (span_is(name, "cluster_id"))
+            ret->cluster_id = (uint64_t)scan_i64(c);
+        else
+            scan_skip(c, NULL);
+    }
+}
+
+static void read_members(struct json_scan *c, struct frame_envelope *ret, unsigned depth);
+
+/* "error" is a text in unary answers and an object in streams. */
+static void
+read_error(struct json_scan *c, struct frame_envelope *ret, unsigned depth)
+{
+    struct json_span span;
+
+    if (scan_peek(c) == '{' && depth < 3) {
+        read_members(c, ret, depth + 1);
+    } else if (scan_skip(c, &span) && span.is_string) {
+        copy_text(span, ret->error, sizeof(ret->error));
+    }
+}
+
+static void
+read_members(struct json_scan *c, struct frame_envelope *ret, unsigned depth)
+{
+    struct json_span name, span;
+
+    if (!scan_enter_object(c)) {
+        scan_skip(c, NULL);
+        return;
+    }
+    while (scan_next_member(c, &name)) {
+        if (span_is(name, "header"))
+            read_header(c, ret);
+        else if (span_is(name, "result") && depth == 0 && scan_peek(c) == '{')
+            read_members(c, ret, 1);
+        else if (span_is(name, "error"))
+            read_error(c, ret, depth);
+        else if (span_is(name, "message") && scan_peek(c) == '"' && scan_skip(c, &span))
+            copy_text(span, ret->error, sizeof(ret->error));
+        else if (span_is(name, "code") || span_is(name, "grpc_code"))
+            ret->code = (int)scan_i64(c);
+        else if (span_is(name, "more"))
+            ret->more = scan_bool(c);
+        else if (span_is(name, "count"))
+            ret->count = scan_i64(c);
+        else if (span_is(name, "created"))
+            ret->created = scan_bool(c);
+        else if (span_is(name, "canceled"))
+            ret->canceled = scan_bool(c);
+        else if (span_is(name, "compact_revision"))
+            ret->compact_revision = scan_i64(c);
+        else if (span_is(name, "cancel_reason") && scan_skip(c, &span))
+            copy_text(span, ret->cancel_reason, sizeof(ret->cancel_reason));
+        else
+            scan_skip(c, NULL);
+    }
+}
+
+struct kerr *
+frame_read_envelope(const char *json, size_t len, struct frame_envelope *ret)
+{
+    struct json_scan c = json_scan_of(json, len);
+
+    memset(ret, 0, sizeof(*ret));
+    if (scan_peek(&c) != '{')
+        return malformed("an answer", json, len);
+    read_members(&c, ret, 0);
+    return c.bad ? malformed("an answer", json, len) : NULL;
+}
+
+/* {"header":..,"kvs":[{..}],"count":"1"}: the one key of a range. */
+static void
+read_response_range(struct json_scan *c, struct etcd_txn_reply *ret, struct sbuf *memory)
+{
+    struct json_span name;
+
+    if (!scan_enter_object(c)) {
+        scan_skip(c, NULL);
+        return;
+    }
+    while (scan_next_member(c, &name)) {
+        if (!span_is(name, "kvs") || !scan_enter_array(c)) {
+            scan_skip(c, NULL);
+            continue;
+        }
+        while (scan_next_element(c)) {
+            if (ret->found)
+                scan_skip(c, NULL);
+            else if (scan_kv(c, memory, &ret->kv, NULL))
+                ret->found = true;
+            else
+                c->bad = true;
+        }
+    }
+}
+
+static void
+read_responses(struct json_scan *c, struct etcd_txn_reply *ret, struct sbuf *memory)
+{
+    struct json_span name;
+
+    if (!scan_enter_array(c)) {
+        scan_skip(c, NULL);
+        return;
+    }
+    while (scan_next_element(c)) {
+        if (!scan_enter_object(c)) {
+            scan_skip(c, NULL);
+            continue;
+        }
+        while (scan_next_member(c, &name)) {
+            if (span_is(name, "response_range"))
+                read_response_range(c, ret, memory);
+            else
+                scan_skip(c, NULL);
+        }
+    }
+}
+
+struct kerr *
+frame_read_txn(const char *json, size_t len, struct etcd_txn_reply *ret)
+{
+    struct json_scan c = json_scan_of(json, len);
+    struct frame_envelope head = { 0 };
+    AUTO_SBUF memory = { 0 };
+    struct json_span name;
+
+    memset(ret, 0, sizeof(*ret));
+    if (!scan_enter_object(&c))
+        return malformed("a txn answer", json, len);
+    while (scan_next_member(&c, &name)) {
+        if (span_is(name, "header"))
+            read_header(&c, &head);
+        else if (span_is(name, "succeeded"))
+            ret->succeeded = scan_bool(&c);
+        else if (span_is(name, "responses"))
+            read_responses(&c, ret, &memory);
+        else
+            scan_skip(&c, NULL);
+    }
+    if (c.bad || head.revision <= 0)
+        return malformed("a txn answer", json, len);
+    ret->revision = head.revision;
+    ret->memory_ = memory.s ? sbuf_steal(&memory) : NULL;
+    return NULL;
+}
