@@ -70,23 +70,23 @@ take_start(struct json_span span, char **ret_start, bool *ret_after)
 static bool
 read_token(const char *json, size_t len, struct json_span *ret_version, int64_t *ret_revision, char **ret_start, bool *ret_after)
 {
-    struct json_scan c = json_scan_of(json, len);
+    struct json_cursor c = json_cursor_of(json, len);
     struct json_span name, span;
     bool good = true;
 
-    if (!scan_enter_object(&c))
+    if (!cursor_enter_object(&c))
         return false;
-    while (scan_next_member(&c, &name)) {
+    while (cursor_next_member(&c, &name)) {
         if (span_is(name, "v"))
-            good &= scan_skip(&c, ret_version);
+            good &= cursor_skip(&c, ret_version);
         else if (span_is(name, "rv"))
-            *ret_revision = scan_i64(&c);
+            *ret_revision = cursor_i64(&c);
         else if (span_is(name, "start"))
-            good &= scan_skip(&c, &span) && span.is_string && take_start(span, ret_start, ret_after);
+            good &= cursor_skip(&c, &span) && span.is_string && take_start(span, ret_start, ret_after);
         else
-            scan_skip(&c, NULL);
+            cursor_skip(&c, NULL);
     }
-    return good && scan_at_end(&c);
+    return good && cursor_at_end(&c);
 }
 
 struct kerr *

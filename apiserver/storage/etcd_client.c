@@ -641,16 +641,16 @@ etcd_txn_reply_done(struct etcd_txn_reply *reply)
 static int64_t
 number_in(const struct sbuf *answer, const char *member)
 {
-    struct json_scan c = json_scan_of(sbuf_str(answer), answer->len);
+    struct json_cursor c = json_cursor_of(sbuf_str(answer), answer->len);
     struct json_span name;
     int64_t n = 0;
 
-    if (scan_enter_object(&c))
-        while (scan_next_member(&c, &name)) {
+    if (cursor_enter_object(&c))
+        while (cursor_next_member(&c, &name)) {
             if (span_is(name, member))
-                n = scan_i64(&c);
+                n = cursor_i64(&c);
             else
-                scan_skip(&c, NULL);
+                cursor_skip(&c, NULL);
         }
     return c.bad ? 0 : n;
 }
@@ -702,20 +702,20 @@ etcd_compact(struct etcd *e, int64_t revision)
 static void
 read_status(const struct sbuf *answer, struct etcd_status *ret)
 {
-    struct json_scan c = json_scan_of(sbuf_str(answer), answer->len);
+    struct json_cursor c = json_cursor_of(sbuf_str(answer), answer->len);
     struct json_span name, span;
 
-    if (!scan_enter_object(&c))
+    if (!cursor_enter_object(&c))
         return;
-    while (scan_next_member(&c, &name)) {
-        if (span_is(name, "version") && scan_skip(&c, &span))
+    while (cursor_next_member(&c, &name)) {
+        if (span_is(name, "version") && cursor_skip(&c, &span))
             snprintf(ret->version, sizeof(ret->version), "%.*s", (int)(span.len < 31 ? span.len : 31), span.s);
         else if (span_is(name, "dbSize"))
-            ret->db_size = scan_i64(&c);
+            ret->db_size = cursor_i64(&c);
         else if (span_is(name, "leader"))
-            ret->has_leader = scan_i64(&c) != 0;
+            ret->has_leader = cursor_i64(&c) != 0;
         else
-            scan_skip(&c, NULL);
+            cursor_skip(&c, NULL);
     }
 }
 

@@ -313,32 +313,32 @@ static const struct kv_member kv_numbers[] = {
 };
 
 static void
-read_kv_number(struct json_scan *c, struct json_span name, struct etcd_kv *kv)
+read_kv_number(struct json_cursor *c, struct json_span name, struct etcd_kv *kv)
 {
     for (size_t i = 0; i < ARRAY_LEN(kv_numbers); i++) {
         if (span_is(name, kv_numbers[i].name)) {
-            *(int64_t *)((char *)kv + kv_numbers[i].offset) = scan_i64(c);
+            *(int64_t *)((char *)kv + kv_numbers[i].offset) = cursor_i64(c);
             return;
         }
     }
-    scan_skip(c, NULL);
+    cursor_skip(c, NULL);
 }
 
 /* The cursor is at the object. */
 static bool
-scan_kv(struct json_scan *c, struct sbuf *memory, struct etcd_kv *ret, struct json_span *value64)
+scan_kv(struct json_cursor *c, struct sbuf *memory, struct etcd_kv *ret, struct json_span *value64)
 {
     struct json_span name, key = { 0 }, value = { 0 };
     size_t key_at = 0, value_at = 0;
 
     memset(ret, 0, sizeof(*ret));
-    if (!scan_enter_object(c))
+    if (!cursor_enter_object(c))
         return false;
-    while (scan_next_member(c, &name)) {
+    while (cursor_next_member(c, &name)) {
         if (span_is(name, "key"))
-            scan_skip(c, &key);
+            cursor_skip(c, &key);
         else if (span_is(name, "value"))
-            scan_skip(c, &value);
+            cursor_skip(c, &value);
         else
             read_kv_number(c, name, ret);
     }
@@ -357,7 +357,7 @@ scan_kv(struct json_scan *c, struct sbuf *memory, struct etcd_kv *ret, struct js
 struct kerr *
 frame_read_kv(const char *json, size_t len, struct sbuf *memory, struct etcd_kv *ret, struct json_span *value64)
 {
-    struct json_scan c = json_scan_of(json, len);
+    struct json_cursor c = json_cursor_of(json, len);
 
     return scan_kv(&c, memory, ret, value64) ? NULL : malformed("a key", json, len);
 }
@@ -365,22 +365,22 @@ frame_read_kv(const char *json, size_t len, struct sbuf *memory, struct etcd_kv 
 struct kerr *
 frame_read_event(const char *json, size_t len, struct sbuf *memory, struct etcd_watch_event *ret)
 {
-    struct json_scan c = json_scan_of(json, len);
+    struct json_cursor c = json_cursor_of(json, len);
     struct json_span name, value64 = { 0 };
     bool have_kv = false;
 
     memset(ret, 0, sizeof(*ret));
-    if (!scan_enter_object(&c))
+    if (!cursor_enter_object(&c))
         return malformed("an event", json, len);
-    while (scan_next_member(&c, &name)) {
+    while (cursor_next_member(&c, &name)) {
         struct json_span type;
 
         if (span_is(name, "kv"))
             have_kv = scan_kv(&c, memory, &ret->kv, &value64);
         else if (span_is(name, "type"))
-            ret->deleted = scan_skip(&c, &type) && span_is(type, "DELETE");
+            ret->deleted = cursor_skip(&c, &type) && span_is(type, "DELETE");
         else
-            scan_skip(&c, NULL);
+            cursor_skip(&c, NULL);
     }
     if (c.bad || !have_kv || ret->kv.mod_revision <= 0)
         return malformed("an event", json, len);
@@ -402,83 +402,83 @@ copy_text(struct json_span span, char *to, size_t size)
 }
 
 static void
-read_header(struct json_scan *c, struct frame_envelope *ret)
+read_header(struct json_cursor *c, struct frame_envelope *ret)
 {
     struct json_span name;
 
-    if (!scan_enter_object(c)) {
-        scan_skip(c, NULL);
+    if (!cursor_enter_object(c)) {
+        cursor_skip(c, NULL);
         return;
     }
-    while (scan_next_member(c, &name)) {
+    while (cursor_next_member(c, &name)) {
         if (span_is(name, "revision"))
-            ret->revision = scan_i64(c);
+            ret->revision = cursor_i64(c);
         else if (span_is(name, "cluster_id"))
-            ret->cluster_id = (uint64_t)scan_i64(c);
+            ret->cluster_id = (uint64_t)cursor_i64(c);
         else
-            scan_skip(c, NULL);
+            cursor_skip(c, NULL);
     }
 }
 
-static void read_members(struct json_scan *c, struct frame_envelope *ret, unsigned depth);
+static void read_members(struct json_cursor *c, struct frame_envelope *ret, unsigned depth);
 
 /* "error" is a text in unary answers and an object in streams. */
 static void
-read_error(struct json_scan *c, struct frame_envelope *ret, unsigned depth)
+read_error(struct json_cursor *c, struct frame_envelope *ret, unsigned depth)
 {
     struct json_span span;
 
-    if (scan_peek(c) == '{' && depth < 3) {
+    if (cursor_peek(c) == '{' && depth < 3) {
         read_members(c, ret, depth + 1);
-    } else if (scan_skip(c, &span) && span.is_string) {
+    } else if (cursor_skip(c, &span) && span.is_string) {
         copy_text(span, ret->error, sizeof(ret->error));
     }
 }
 
 static void
-read_members(struct json_scan *c, struct frame_envelope *ret, unsigned depth)
+read_members(struct json_cursor *c, struct frame_envelope *ret, unsigned depth)
 {
     struct json_span name, span;
 
-    if (!scan_enter_object(c)) {
-        scan_skip(c, NULL);
+    if (!cursor_enter_object(c)) {
+        cursor_skip(c, NULL);
         return;
     }
-    while (scan_next_member(c, &name)) {
+    while (cursor_next_member(c, &name)) {
         if (span_is(name, "header"))
             read_header(c, ret);
-        else if (span_is(name, "result") && depth == 0 && scan_peek(c) == '{')
+        else if (span_is(name, "result") && depth == 0 && cursor_peek(c) == '{')
             read_members(c, ret, 1);
         else if (span_is(name, "error"))
             read_error(c, ret, depth);
-        else if (span_is(name, "message") && scan_peek(c) == '"' && scan_skip(c, &span))
+        else if (span_is(name, "message") && cursor_peek(c) == '"' && cursor_skip(c, &span))
             copy_text(span, ret->error, sizeof(ret->error));
         else if (span_is(name, "code") || span_is(name, "grpc_code"))
-            ret->code = (int)scan_i64(c);
+            ret->code = (int)cursor_i64(c);
         else if (span_is(name, "more"))
-            ret->more = scan_bool(c);
+            ret->more = cursor_bool(c);
         else if (span_is(name, "count"))
-            ret->count = scan_i64(c);
+            ret->count = cursor_i64(c);
         else if (span_is(name, "created"))
-            ret->created = scan_bool(c);
+            ret->created = cursor_bool(c);
         else if (span_is(name, "canceled"))
-            ret->canceled = scan_bool(c);
+            ret->canceled = cursor_bool(c);
         else if (span_is(name, "compact_revision"))
-            ret->compact_revision = scan_i64(c);
-        else if (span_is(name, "cancel_reason") && scan_skip(c, &span))
+            ret->compact_revision = cursor_i64(c);
+        else if (span_is(name, "cancel_reason") && cursor_skip(c, &span))
             copy_text(span, ret->cancel_reason, sizeof(ret->cancel_reason));
         else
-            scan_skip(c, NULL);
+            cursor_skip(c, NULL);
     }
 }
 
 struct kerr *
 frame_read_envelope(const char *json, size_t len, struct frame_envelope *ret)
 {
-    struct json_scan c = json_scan_of(json, len);
+    struct json_cursor c = json_cursor_of(json, len);
 
     memset(ret, 0, sizeof(*ret));
-    if (scan_peek(&c) != '{')
+    if (cursor_peek(&c) != '{')
         return malformed("an answer", json, len);
     read_members(&c, ret, 0);
     return c.bad ? malformed("an answer", json, len) : NULL;
@@ -486,22 +486,22 @@ frame_read_envelope(const char *json, size_t len, struct frame_envelope *ret)
 
 /* {"header":..,"kvs":[{..}],"count":"1"}: the one key of a range. */
 static void
-read_response_range(struct json_scan *c, struct etcd_txn_reply *ret, struct sbuf *memory)
+read_response_range(struct json_cursor *c, struct etcd_txn_reply *ret, struct sbuf *memory)
 {
     struct json_span name;
 
-    if (!scan_enter_object(c)) {
-        scan_skip(c, NULL);
+    if (!cursor_enter_object(c)) {
+        cursor_skip(c, NULL);
         return;
     }
-    while (scan_next_member(c, &name)) {
-        if (!span_is(name, "kvs") || !scan_enter_array(c)) {
-            scan_skip(c, NULL);
+    while (cursor_next_member(c, &name)) {
+        if (!span_is(name, "kvs") || !cursor_enter_array(c)) {
+            cursor_skip(c, NULL);
             continue;
         }
-        while (scan_next_element(c)) {
+        while (cursor_next_element(c)) {
             if (ret->found)
-                scan_skip(c, NULL);
+                cursor_skip(c, NULL);
             else if (scan_kv(c, memory, &ret->kv, NULL))
                 ret->found = true;
             else
@@ -511,24 +511,24 @@ read_response_range(struct json_scan *c, struct etcd_txn_reply *ret, struct sbuf
 }
 
 static void
-read_responses(struct json_scan *c, struct etcd_txn_reply *ret, struct sbuf *memory)
+read_responses(struct json_cursor *c, struct etcd_txn_reply *ret, struct sbuf *memory)
 {
     struct json_span name;
 
-    if (!scan_enter_array(c)) {
-        scan_skip(c, NULL);
+    if (!cursor_enter_array(c)) {
+        cursor_skip(c, NULL);
         return;
     }
-    while (scan_next_element(c)) {
-        if (!scan_enter_object(c)) {
-            scan_skip(c, NULL);
+    while (cursor_next_element(c)) {
+        if (!cursor_enter_object(c)) {
+            cursor_skip(c, NULL);
             continue;
         }
-        while (scan_next_member(c, &name)) {
+        while (cursor_next_member(c, &name)) {
             if (span_is(name, "response_range"))
                 read_response_range(c, ret, memory);
             else
-                scan_skip(c, NULL);
+                cursor_skip(c, NULL);
         }
     }
 }
@@ -536,23 +536,23 @@ read_responses(struct json_scan *c, struct etcd_txn_reply *ret, struct sbuf *mem
 struct kerr *
 frame_read_txn(const char *json, size_t len, struct etcd_txn_reply *ret)
 {
-    struct json_scan c = json_scan_of(json, len);
+    struct json_cursor c = json_cursor_of(json, len);
     struct frame_envelope head = { 0 };
     AUTO_SBUF memory = { 0 };
     struct json_span name;
 
     memset(ret, 0, sizeof(*ret));
-    if (!scan_enter_object(&c))
+    if (!cursor_enter_object(&c))
         return malformed("a txn answer", json, len);
-    while (scan_next_member(&c, &name)) {
+    while (cursor_next_member(&c, &name)) {
         if (span_is(name, "header"))
             read_header(&c, &head);
         else if (span_is(name, "succeeded"))
-            ret->succeeded = scan_bool(&c);
+            ret->succeeded = cursor_bool(&c);
         else if (span_is(name, "responses"))
             read_responses(&c, ret, &memory);
         else
-            scan_skip(&c, NULL);
+            cursor_skip(&c, NULL);
     }
     if (c.bad || head.revision <= 0)
         return malformed("a txn answer", json, len);

@@ -12,7 +12,7 @@
 #define CKUBE_APISERVER_ETCD_FRAME_H
 
 #include "apiserver/storage/etcd_client.h"
-#include "apiserver/storage/json_scan.h"
+#include "apiserver/storage/json_cursor.h"
 
 /* base64 with padding, as the gateway writes it; decoding takes both alphabets, with or without padding. */
 void base64_add(struct sbuf *out, const void *data, size_t len);

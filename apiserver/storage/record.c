@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "apiserver/storage/json_scan.h"
+#include "apiserver/storage/json_cursor.h"
 #include "common/base/str.h"
 
 #define LABELS_MAX 10000
@@ -36,7 +36,7 @@ peek_done(struct peek *pk)
 /* --- the pass --- */
 
 static size_t
-keep_text(struct peek *pk, struct json_scan *c, struct json_span span)
+keep_text(struct peek *pk, struct json_cursor *c, struct json_span span)
 {
     size_t at = pk->text.len;
 
@@ -49,15 +49,15 @@ keep_text(struct peek *pk, struct json_scan *c, struct json_span span)
 }
 
 static void
-peek_labels(struct peek *pk, struct json_scan *c)
+peek_labels(struct peek *pk, struct json_cursor *c)
 {
     struct json_span name, value;
 
-    if (!scan_enter_object(c)) {
-        scan_skip(c, NULL);
+    if (!cursor_enter_object(c)) {
+        cursor_skip(c, NULL);
         return;
     }
-    while (scan_next_member(c, &name) && scan_skip(c, &value)) {
+    while (cursor_next_member(c, &name) && cursor_skip(c, &value)) {
         if (pk->nlabels == pk->labels_cap) {
             if (pk->nlabels >= LABELS_MAX) {
                 c->bad = true;
@@ -85,11 +85,11 @@ is_before_rv(struct json_span name)
 
 /* The member with its comma: the one behind it, or as the last member the one before it. */
 static void
-note_rv(struct peek *pk, struct json_scan *c, const char *start, const char *previous_end)
+note_rv(struct peek *pk, struct json_cursor *c, const char *start, const char *previous_end)
 {
     pk->rv_from = start;
     pk->rv_to = c->p;
-    if (scan_peek(c) == ',') {
+    if (cursor_peek(c) == ',') {
         pk->rv_to = c->p + 1;
     } else if (previous_end) {
         pk->rv_from = previous_end;
@@ -97,21 +97,21 @@ note_rv(struct peek *pk, struct json_scan *c, const char *start, const char *pre
 }
 
 static void
-peek_metadata_member(struct peek *pk, struct json_scan *c, struct json_span name, const char *previous_end)
+peek_metadata_member(struct peek *pk, struct json_cursor *c, struct json_span name, const char *previous_end)
 {
     struct json_span value;
 
     if (span_is(name, "labels")) {
         peek_labels(pk, c);
     } else if (span_is(name, "uid")) {
-        if (scan_skip(c, &value))
+        if (cursor_skip(c, &value))
             pk->uid = keep_text(pk, c, value);
     } else if (span_is(name, "resourceVersion")) {
-        if (scan_skip(c, NULL))
+        if (cursor_skip(c, NULL))
             note_rv(pk, c, name.s - 1, previous_end);
         return;
     } else {
-        scan_skip(c, NULL);
+        cursor_skip(c, NULL);
     }
     pk->metadata_others = true;
     if (is_before_rv(name))
@@ -119,17 +119,17 @@ peek_metadata_member(struct peek *pk, struct json_scan *c, struct json_span name
 }
 
 static void
-peek_metadata(struct peek *pk, struct json_scan *c)
+peek_metadata(struct peek *pk, struct json_cursor *c)
 {
     struct json_span name;
     const char *previous_end = NULL;
 
-    if (!scan_enter_object(c)) {
+    if (!cursor_enter_object(c)) {
         c->bad = true;
         return;
     }
     pk->metadata = c->p;
-    while (scan_next_member(c, &name)) {
+    while (cursor_next_member(c, &name)) {
         peek_metadata_member(pk, c, name, previous_end);
         previous_end = c->p;
     }
@@ -154,18 +154,18 @@ path_step(const char *path, unsigned depth, struct json_span name)
     return seg[len] ? 1 : 2;
 }
 
-static void peek_value(struct peek *pk, struct json_scan *c, struct json_span name, uint32_t here, uint32_t here_fb, unsigned depth);
+static void peek_value(struct peek *pk, struct json_cursor *c, struct json_span name, uint32_t here, uint32_t here_fb, unsigned depth);
 
 static void
-peek_object(struct peek *pk, struct json_scan *c, uint32_t here, uint32_t here_fb, unsigned depth)
+peek_object(struct peek *pk, struct json_cursor *c, uint32_t here, uint32_t here_fb, unsigned depth)
 {
     struct json_span name;
 
-    if (!scan_enter_object(c)) {
-        scan_skip(c, NULL);
+    if (!cursor_enter_object(c)) {
+        cursor_skip(c, NULL);
         return;
     }
-    while (scan_next_member(c, &name)) {
+    while (cursor_next_member(c, &name)) {
         if (depth == 0 && span_is(name, "metadata"))
             peek_metadata(pk, c);
         else
@@ -175,7 +175,7 @@ peek_object(struct peek *pk, struct json_scan *c, uint32_t here, uint32_t here_f
 
 /* The value of member `name`, with the sets of rows (one bit each) whose path led here. */
 static void
-peek_value(struct peek *pk, struct json_scan *c, struct json_span name, uint32_t here, uint32_t here_fb, unsigned depth)
+peek_value(struct peek *pk, struct json_cursor *c, struct json_span name, uint32_t here, uint32_t here_fb, unsigned depth)
 {
     uint32_t deeper = 0, deeper_fb = 0, end = 0, end_fb = 0;
 
@@ -189,11 +189,11 @@ peek_value(struct peek *pk, struct json_scan *c, struct json_span name, uint32_t
         deeper_fb |= (uint32_t)(step_fb == 1) << i;
         end_fb |= (uint32_t)(step_fb == 2) << i;
     }
-    if ((deeper | deeper_fb) && depth + 1 < RECORD_PATH_MAX && scan_peek(c) == '{') {
+    if ((deeper | deeper_fb) && depth + 1 < RECORD_PATH_MAX && cursor_peek(c) == '{') {
         peek_object(pk, c, deeper, deeper_fb, depth + 1);
     } else if (end | end_fb) {
         struct json_span value;
-        size_t at = scan_skip(c, &value) ? keep_text(pk, c, value) : 0;
+        size_t at = cursor_skip(c, &value) ? keep_text(pk, c, value) : 0;
 
         for (uint32_t i = 0; i < pk->shape->nfields; i++) {
             if (end >> i & 1)
@@ -202,23 +202,23 @@ peek_value(struct peek *pk, struct json_scan *c, struct json_span name, uint32_t
                 pk->fallback[i] = at;
         }
     } else {
-        scan_skip(c, NULL);
+        cursor_skip(c, NULL);
     }
 }
 
 static bool
 peek(struct peek *pk, const char *json, size_t len)
 {
-    struct json_scan c = json_scan_of(json, len);
+    struct json_cursor c = json_cursor_of(json, len);
     uint32_t all = (uint32_t)((1ull << pk->shape->nfields) - 1), fallbacks = 0;
 
     for (uint32_t i = 0; i < pk->shape->nfields; i++)
         fallbacks |= (uint32_t)(pk->shape->fields[i].fallback != NULL) << i;
     sbuf_addc(&pk->text, 0); /* offset 0 is "" */
-    if (scan_peek(&c) != '{')
+    if (cursor_peek(&c) != '{')
         return false;
     peek_object(pk, &c, all, fallbacks, 0);
-    return scan_at_end(&c) && !c.bad;
+    return cursor_at_end(&c) && !c.bad;
 }
 
 /* --- building --- */

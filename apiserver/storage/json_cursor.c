@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apiserver/storage/json_scan.h"
+#include "apiserver/storage/json_cursor.h"
 
 static void
-skip_space(struct json_scan *c)
+skip_space(struct json_cursor *c)
 {
     while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\r' || *c->p == '\t'))
         c->p++;
 }
 
 static bool
-fail(struct json_scan *c)
+fail(struct json_cursor *c)
 {
     c->bad = true;
     c->p = c->end;
@@ -17,7 +17,7 @@ fail(struct json_scan *c)
 }
 
 char
-scan_peek(struct json_scan *c)
+cursor_peek(struct json_cursor *c)
 {
     skip_space(c);
     return c->p < c->end ? *c->p : 0;
@@ -25,7 +25,7 @@ scan_peek(struct json_scan *c)
 
 /* At the opening quote; leaves the cursor behind the closing one. */
 static bool
-string_span(struct json_scan *c, struct json_span *ret)
+string_span(struct json_cursor *c, struct json_span *ret)
 {
     const char *start, *quote;
 
@@ -52,9 +52,9 @@ string_span(struct json_scan *c, struct json_span *ret)
 }
 
 bool
-scan_enter_object(struct json_scan *c)
+cursor_enter_object(struct json_cursor *c)
 {
-    if (scan_peek(c) != '{')
+    if (cursor_peek(c) != '{')
         return false;
     c->p++;
     c->fresh = true;
@@ -62,9 +62,9 @@ scan_enter_object(struct json_scan *c)
 }
 
 bool
-scan_enter_array(struct json_scan *c)
+cursor_enter_array(struct json_cursor *c)
 {
-    if (scan_peek(c) != '[')
+    if (cursor_peek(c) != '[')
         return false;
     c->p++;
     c->fresh = true;
@@ -73,9 +73,9 @@ scan_enter_array(struct json_scan *c)
 
 /* Before the next member or element: consumes the comma, or the closing bracket and says false. */
 static bool
-more(struct json_scan *c, char close)
+more(struct json_cursor *c, char close)
 {
-    char at = scan_peek(c);
+    char at = cursor_peek(c);
 
     if (c->bad)
         return false;
@@ -95,11 +95,11 @@ more(struct json_scan *c, char close)
 }
 
 bool
-scan_next_member(struct json_scan *c, struct json_span *ret_name)
+cursor_next_member(struct json_cursor *c, struct json_span *ret_name)
 {
     if (!more(c, '}') || !string_span(c, ret_name))
         return false;
-    if (scan_peek(c) != ':')
+    if (cursor_peek(c) != ':')
         return fail(c);
     c->p++;
     skip_space(c);
@@ -107,13 +107,13 @@ scan_next_member(struct json_scan *c, struct json_span *ret_name)
 }
 
 bool
-scan_next_element(struct json_scan *c)
+cursor_next_element(struct json_cursor *c)
 {
     return more(c, ']');
 }
 
 static bool
-skip_compound(struct json_scan *c)
+skip_compound(struct json_cursor *c)
 {
     size_t depth = 0;
 
@@ -142,7 +142,7 @@ skip_compound(struct json_scan *c)
 }
 
 static bool
-skip_scalar(struct json_scan *c)
+skip_scalar(struct json_cursor *c)
 {
     const char *start = c->p;
 
@@ -152,7 +152,7 @@ skip_scalar(struct json_scan *c)
 }
 
 bool
-scan_skip(struct json_scan *c, struct json_span *ret)
+cursor_skip(struct json_cursor *c, struct json_span *ret)
 {
     const char *start;
     bool good;
@@ -171,14 +171,14 @@ scan_skip(struct json_scan *c, struct json_span *ret)
 }
 
 int64_t
-scan_i64(struct json_scan *c)
+cursor_i64(struct json_cursor *c)
 {
     struct json_span span;
     uint64_t n = 0;
     size_t i = 0;
     bool negative;
 
-    if (!scan_skip(c, &span))
+    if (!cursor_skip(c, &span))
         return 0;
     negative = span.len && span.s[0] == '-';
     i = negative;
@@ -199,17 +199,17 @@ scan_i64(struct json_scan *c)
 }
 
 bool
-scan_bool(struct json_scan *c)
+cursor_bool(struct json_cursor *c)
 {
     struct json_span span;
 
-    return scan_skip(c, &span) && !span.is_string && span_is(span, "true");
+    return cursor_skip(c, &span) && !span.is_string && span_is(span, "true");
 }
 
 bool
-scan_at_end(struct json_scan *c)
+cursor_at_end(struct json_cursor *c)
 {
-    return !c->bad && scan_peek(c) == 0 && c->p >= c->end;
+    return !c->bad && cursor_peek(c) == 0 && c->p >= c->end;
 }
 
 static int
