@@ -3,7 +3,8 @@
 
 #include <inttypes.h>
 
-#include "apiserver/storage/etcd_frame.h"
+#include "apiserver/storage/json_cursor.h"
+#include "common/base/base64.h"
 #include "common/base/str.h"
 
 #define TOKEN_MAX 8192
@@ -30,7 +31,7 @@ continue_token_make(int64_t revision, const char *last_key)
     sbuf_addf(&json, "{\"v\":\"meta.k8s.io/v1\",\"rv\":%" PRId64 ",\"start\":\"", revision);
     add_escaped(&json, last_key);
     sbuf_adds(&json, "\\u0000\"}");
-    base64url_add_unpadded(&token, json.s, json.len);
+    base64url_encode(json.s, json.len, &token);
     return sbuf_steal(&token);
 }
 
@@ -92,15 +93,19 @@ read_token(const char *json, size_t len, struct json_span *ret_version, int64_t 
 struct kerr *
 continue_token_read(const char *token, int64_t *ret_revision, char **ret_start, bool *ret_after)
 {
-    size_t len = strlen(token), json_len = 0;
-    AUTO_FREE char *json = xmalloc(base64_decoded_max(len) + 1);
+    size_t len = strlen(token);
+    ssize_t json_len = -1;
+    AUTO_FREE char *json = NULL;
     AUTO_FREE char *start = NULL;
     struct json_span version = { "", 0, true };
     int64_t revision = 0;
     bool after = false;
 
-    if (len > TOKEN_MAX || strpbrk(token, "+/=") || base64_decode(token, len, json, &json_len) != 0 ||
-        !read_token(json, json_len, &version, &revision, &start, &after))
+    if (len <= TOKEN_MAX) {
+        json = xmalloc(BASE64_DECODED_MAX(len) + 1);
+        json_len = base64url_decode(token, len, (uint8_t *)json);
+    }
+    if (json_len < 0 || !read_token(json, (size_t)json_len, &version, &revision, &start, &after))
         return kerr_new(KERR_BAD_REQUEST, "continue key is not valid: illegal base64 data or JSON in the token");
     if (!span_is(version, "meta.k8s.io/v1"))
         return kerr_new(KERR_BAD_REQUEST, "continue key is not valid: server does not recognize this encoded version %.*s",

@@ -10,6 +10,7 @@
 
 #include "apiserver/storage/etcd_frame.h"
 #include "common/base/backoff.h"
+#include "common/base/base64.h"
 #include "common/base/clock.h"
 #include "common/base/klog.h"
 
@@ -504,7 +505,7 @@ static void
 add_base64_member(struct sbuf *out, const char *name, const char *data, size_t len)
 {
     sbuf_addf(out, "%s\"%s\":\"", out->s[out->len - 1] == '{' ? "" : ",", name);
-    base64_add(out, data, len);
+    base64_encode(data, len, out);
     sbuf_addc(out, '"');
 }
 
@@ -594,7 +595,7 @@ txn_body(const struct etcd_txn *txn, struct sbuf *body)
     bool mod = txn->guard == ETCD_GUARD_MOD_REVISION;
     AUTO_SBUF key = { 0 };
 
-    base64_add(&key, txn->key, strlen(txn->key));
+    base64_encode(txn->key, strlen(txn->key), &key);
     sbuf_reserve(body, txn->value_len / 3 * 4 + 3 * key.len + 300);
     sbuf_addf(body, "{\"compare\":[{\"key\":\"%s\",\"target\":\"%s\",\"result\":\"EQUAL\",\"%s\":\"%" PRId64 "\"}],\"success\":[", key.s,
               mod ? "MOD" : "VERSION", mod ? "mod_revision" : "version", txn->expect);
@@ -602,7 +603,7 @@ txn_body(const struct etcd_txn *txn, struct sbuf *body)
         sbuf_addf(body, "{\"request_delete_range\":{\"key\":\"%s\"}}", key.s);
     } else {
         sbuf_addf(body, "{\"request_put\":{\"key\":\"%s\",\"value\":\"", key.s);
-        base64_add(body, txn->value, txn->value_len);
+        base64_encode(txn->value, txn->value_len, body);
         sbuf_addc(body, '"');
         if (txn->lease)
             sbuf_addf(body, ",\"lease\":\"%" PRId64 "\"", txn->lease);
@@ -872,11 +873,16 @@ etcd_watch_run(struct etcd *e, int64_t start_revision, const struct etcd_watcher
 size_t
 etcd_watch_value_max(const struct etcd_watch_event *ev)
 {
-    return base64_decoded_max(ev->value64_len);
+    return BASE64_DECODED_MAX(ev->value64_len);
 }
 
 int
 etcd_watch_value(const struct etcd_watch_event *ev, char *to, size_t *ret_len)
 {
-    return base64_decode(ev->value64, ev->value64_len, to, ret_len);
+    ssize_t len = base64_decode(ev->value64, ev->value64_len, (uint8_t *)to, NULL);
+
+    if (len < 0)
+        return (int)len;
+    *ret_len = (size_t)len;
+    return 0;
 }

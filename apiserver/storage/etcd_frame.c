@@ -1,107 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apiserver/storage/etcd_frame.h"
 
-#include <errno.h>
-
-/* --- base64 --- */
-
-static void
-encode(struct sbuf *out, const uint8_t *in, size_t len, const char *alphabet, bool pad)
-{
-    size_t i;
-    char *to;
-
-    if (!sbuf_reserve(out, len / 3 * 4 + 5))
-        return;
-    to = out->s + out->len;
-    for (i = 0; i + 3 <= len; i += 3) {
-        uint32_t v = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | in[i + 2];
-
-        *to++ = alphabet[v >> 18];
-        *to++ = alphabet[v >> 12 & 63];
-        *to++ = alphabet[v >> 6 & 63];
-        *to++ = alphabet[v & 63];
-    }
-    if (i < len) {
-        uint32_t v = (uint32_t)in[i] << 16 | (i + 1 < len ? (uint32_t)in[i + 1] << 8 : 0);
-
-        *to++ = alphabet[v >> 18];
-        *to++ = alphabet[v >> 12 & 63];
-        if (i + 1 < len)
-            *to++ = alphabet[v >> 6 & 63];
-        else if (pad)
-            *to++ = '=';
-        if (pad)
-            *to++ = '=';
-    }
-    *to = 0;
-    out->len = (size_t)(to - out->s);
-}
-
-void
-base64_add(struct sbuf *out, const void *data, size_t len)
-{
-    encode(out, data, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
-}
-
-void
-base64url_add_unpadded(struct sbuf *out, const void *data, size_t len)
-{
-    encode(out, data, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
-}
-
-size_t
-base64_decoded_max(size_t len)
-{
-    return len / 4 * 3 + 4;
-}
-
-#define B64(c)                                                                                     \
-    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
-     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
-     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                   \
-     : (c) == '+' || (c) == '-' ? 62                                                               \
-     : (c) == '/' || (c) == '_' ? 63                                                               \
-                                : 255)
-#define B64_4(c) B64(c), B64((c) + 1), B64((c) + 2), B64((c) + 3)
-#define B64_16(c) B64_4(c), B64_4((c) + 4), B64_4((c) + 8), B64_4((c) + 12)
-#define B64_64(c) B64_16(c), B64_16((c) + 16), B64_16((c) + 32), B64_16((c) + 48)
-static const uint8_t b64_values[256] = { B64_64(0), B64_64(64), B64_64(128), B64_64(192) };
-
-int
-base64_decode(const char *text, size_t len, char *to, size_t *ret_len)
-{
-    const uint8_t *in = (const uint8_t *)text;
-    char *start = to;
-    size_t i;
-    unsigned bad = 0;
-
-    for (int pad = 0; pad < 2 && len && text[len - 1] == '='; pad++)
-        len--;
-    for (i = 0; i + 4 <= len; i += 4) {
-        uint32_t a = b64_values[in[i]], b = b64_values[in[i + 1]], c = b64_values[in[i + 2]], d = b64_values[in[i + 3]];
-        uint32_t v = a << 18 | b << 12 | c << 6 | d;
-
-        bad |= (a | b | c | d) & 0x80;
-        *to++ = (char)(v >> 16);
-        *to++ = (char)(v >> 8);
-        *to++ = (char)v;
-    }
-    if (len - i == 1)
-        return -EINVAL;
-    if (len - i >= 2) {
-        uint32_t a = b64_values[in[i]], b = b64_values[in[i + 1]], c = len - i == 3 ? b64_values[in[i + 2]] : 0;
-
-        bad |= (a | b | c) & 0x80;
-        *to++ = (char)(a << 2 | b >> 4);
-        if (len - i == 3)
-            *to++ = (char)(b << 4 | c >> 2);
-    }
-    if (bad)
-        return -EINVAL;
-    *ret_len = (size_t)(to - start);
-    return 0;
-}
+#include "common/base/base64.h"
 
 /* --- splitter --- */
 
@@ -291,12 +191,16 @@ malformed(const char *what, const char *json, size_t len)
 static bool
 decode_into(struct sbuf *memory, struct json_span span, size_t *ret_at, size_t *ret_len)
 {
-    if (!sbuf_reserve(memory, base64_decoded_max(span.len) + 1))
+    ssize_t len;
+
+    if (!sbuf_reserve(memory, BASE64_DECODED_MAX(span.len) + 1))
         return false;
     *ret_at = memory->len;
-    if (base64_decode(span.s, span.len, memory->s + memory->len, ret_len) != 0)
+    len = base64_decode(span.s, span.len, (uint8_t *)memory->s + memory->len, NULL);
+    if (len < 0)
         return false;
-    memory->len += *ret_len;
+    *ret_len = (size_t)len;
+    memory->len += (size_t)len;
     sbuf_addc(memory, 0);
     return true;
 }

@@ -14,12 +14,6 @@
 #include "apiserver/storage/etcd_client.h"
 #include "apiserver/storage/json_cursor.h"
 
-/* base64 with padding, as the gateway writes it; decoding takes both alphabets, with or without padding. */
-void base64_add(struct sbuf *out, const void *data, size_t len);
-void base64url_add_unpadded(struct sbuf *out, const void *data, size_t len);
-size_t base64_decoded_max(size_t len);
-int base64_decode(const char *text, size_t len, char *to, size_t *ret_len); /* 0 or -EINVAL */
-
 struct frame_splitter {
     const char *array;   /* whose elements are handed out */
     unsigned level;      /* depth of the object that holds it: 1 for ranges, 2 for watch frames */
