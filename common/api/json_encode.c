@@ -10,6 +10,7 @@
 
 #include "common/api/json_scan.h"
 #include "common/api/values.h"
+#include "common/api/walk.h"
 #include "common/base/base64.h"
 
 static void encode_fields(const struct api_type *t, const char *body, struct sbuf *out);
@@ -513,6 +514,12 @@ left_out(const struct api_field *f, const char *at)
     if (f->flags & API_OMITEMPTY && is_empty(f, at))
         return true;
     return f->flags & API_OMITZERO && is_zero(f, at);
+}
+
+bool
+json_field_left_out(const struct api_field *f, const void *at)
+{
+    return left_out(f, at);
 }
 
 static void

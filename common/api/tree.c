@@ -6,8 +6,10 @@
 
 #include "common/api/codec.h"
 
-static void dump_object(const json_t *tree, struct sbuf *out);
-static void dump_array(const json_t *tree, struct sbuf *out);
+static void dump(const json_t *tree, bool sorted, struct sbuf *out);
+static void dump_object(const json_t *tree, bool sorted, struct sbuf *out);
+static void dump_array(const json_t *tree, bool sorted, struct sbuf *out);
+static void dump_member(const char *key, const json_t *value, bool sorted, struct sbuf *out);
 static void dump_real(double v, struct sbuf *out);
 
 struct kerr *
@@ -28,12 +30,24 @@ tree_load(const char *json, size_t len, json_t **ret)
 void
 tree_dump(const json_t *tree, struct sbuf *out)
 {
+    dump(tree, false, out);
+}
+
+void
+tree_dump_sorted(const json_t *tree, struct sbuf *out)
+{
+    dump(tree, true, out);
+}
+
+static void
+dump(const json_t *tree, bool sorted, struct sbuf *out)
+{
     switch (json_typeof(tree)) {
     case JSON_OBJECT:
-        dump_object(tree, out);
+        dump_object(tree, sorted, out);
         break;
     case JSON_ARRAY:
-        dump_array(tree, out);
+        dump_array(tree, sorted, out);
         break;
     case JSON_STRING:
         json_add_string(out, json_string_value(tree));
@@ -56,28 +70,51 @@ tree_dump(const json_t *tree, struct sbuf *out)
     }
 }
 
-static void
-dump_object(const json_t *tree, struct sbuf *out)
+static int
+name_cmp(const void *a, const void *b)
 {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void
+dump_object(const json_t *tree, bool sorted, struct sbuf *out)
+{
+    size_t n = json_object_size(tree), i = 0;
+    AUTO_FREE const char **names = sorted ? xcalloc(n + 1, sizeof(*names)) : NULL;
     const char *key;
     json_t *value;
-    char before = '{';
 
-    if (json_object_size(tree) == 0)
-        sbuf_addc(out, '{');
+    sbuf_addc(out, '{');
     json_object_foreach((json_t *)(uintptr_t)tree, key, value)
     {
-        sbuf_addc(out, before);
-        before = ',';
-        json_add_string(out, key);
-        sbuf_addc(out, ':');
-        tree_dump(value, out);
+        if (sorted) {
+            names[i++] = key;
+            continue;
+        }
+        if (i++ > 0)
+            sbuf_addc(out, ',');
+        dump_member(key, value, sorted, out);
+    }
+    if (sorted)
+        qsort(names, n, sizeof(*names), name_cmp);
+    for (i = 0; sorted && i < n; i++) {
+        if (i > 0)
+            sbuf_addc(out, ',');
+        dump_member(names[i], json_object_get(tree, names[i]), sorted, out);
     }
     sbuf_addc(out, '}');
 }
 
 static void
-dump_array(const json_t *tree, struct sbuf *out)
+dump_member(const char *key, const json_t *value, bool sorted, struct sbuf *out)
+{
+    json_add_string(out, key);
+    sbuf_addc(out, ':');
+    dump(value, sorted, out);
+}
+
+static void
+dump_array(const json_t *tree, bool sorted, struct sbuf *out)
 {
     size_t n = json_array_size(tree);
 
@@ -85,7 +122,7 @@ dump_array(const json_t *tree, struct sbuf *out)
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             sbuf_addc(out, ',');
-        tree_dump(json_array_get(tree, i), out);
+        dump(json_array_get(tree, i), sorted, out);
     }
     sbuf_addc(out, ']');
 }

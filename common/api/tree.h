@@ -19,11 +19,11 @@ static inline void auto_json_(json_t **p)
 struct kerr *tree_load(const char *json, size_t len, json_t **ret) MUST_CHECK;
 /* Compact, strings escaped and numbers written as Go does (1.0 -> 1, shortest digits). */
 void tree_dump(const json_t *tree, struct sbuf *out);
+void tree_dump_sorted(const json_t *tree, struct sbuf *out); /* the same, members by name */
 unsigned tree_depth(const json_t *tree); /* 1 for a scalar or an empty container */
 size_t tree_size(const json_t *tree);    /* bytes as text, roughly */
 const char *tree_type_name(const json_t *tree); /* as Go's reflect says: map, slice, string, ... */
 
-/* The member, or NULL; `path` names nested members. */
 const char *tree_string(const json_t *object, const char *key); /* NULL when absent or no string */
 
 #endif

@@ -28,4 +28,7 @@ walk_entry_value(const void *entry)
     return (char *)(uintptr_t)entry + API_ENTRY_VALUE;
 }
 
+/* The JSON encoder's rule: is the field, whose value is at `at`, left out of its object? (json_encode.c) */
+bool json_field_left_out(const struct api_field *f, const void *at);
+
 #endif
