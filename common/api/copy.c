@@ -39,6 +39,10 @@ copy_field(const struct api_field *f, struct arena *a, void *at)
         void **p = at;
         if (!*p)
             break;
+        if (f->value == API_STRING) {
+            copy_value(f, a, at);
+            break;
+        }
         *p = arena_memdup(a, *p, api_value_size(f));
         copy_value(f, a, *p);
         break;

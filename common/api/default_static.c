@@ -36,8 +36,9 @@ default_field(const struct api_field *f, struct arena *a, void *at)
     case API_PTR: {
         void **p = at;
         if (f->def && !*p) {
-            *p = arena_alloc(a, api_value_size(f));
-            set_value(f, a, *p);
+            if (f->value != API_STRING)
+                *p = arena_alloc(a, api_value_size(f));
+            set_value(f, a, f->value == API_STRING ? at : *p);
         }
         if (f->type && *p)
             api_default_static(f->type, a, *p);

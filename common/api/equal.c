@@ -33,7 +33,7 @@ field_equal(const struct api_field *f, const void *a, const void *b)
     case API_ONE:
         return value_equal(f, a, b);
     case API_PTR: {
-        const void *pa = *(void *const *)a, *pb = *(void *const *)b;
+        const void *pa = api_ptr_target(f, a), *pb = api_ptr_target(f, b);
         if (!pa || !pb)
             return pa == pb;
         return value_equal(f, pa, pb);

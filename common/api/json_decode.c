@@ -718,6 +718,8 @@ decode_value(struct decoder *d, const struct api_field *f, void *at)
 static bool
 decode_pointer(struct decoder *d, const struct api_field *f, void **ret)
 {
+    if (f->value == API_STRING)
+        return decode_value(d, f, ret);
     if (!*ret)
         *ret = arena_alloc(d->arena, api_value_size(f));
     return decode_value(d, f, *ret);

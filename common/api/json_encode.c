@@ -543,7 +543,7 @@ encode_fields(const struct api_type *t, const char *body, struct sbuf *out)
             encode_value(f, at, out);
             break;
         case API_PTR: {
-            const void *target = *(const void *const *)(const void *)at;
+            const void *target = api_ptr_target(f, at);
             if (target)
                 encode_value(f, target, out);
             else

@@ -309,6 +309,8 @@ decode_field(struct decoder *d, const struct api_field *f, const struct token *t
         return decode_value(d, f, tok, at);
     case API_PTR: {
         void **p = at;
+        if (f->value == API_STRING)
+            return decode_value(d, f, tok, at);
         if (!*p)
             *p = arena_alloc(d->arena, api_value_size(f));
         return decode_value(d, f, tok, *p);

@@ -164,7 +164,7 @@ put_field(struct back *b, const struct api_type *t, const struct api_field *f, c
         put_value(b, f, f->proto, at);
         break;
     case API_PTR:
-        put_value(b, f, f->proto, *(void *const *)at);
+        put_value(b, f, f->proto, api_ptr_target(f, at));
         break;
     case API_LIST:
         put_list(b, f, at);

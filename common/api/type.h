@@ -6,7 +6,7 @@
  *
  * In memory a field is, by value kind V and shape:
  *   API_ONE   V itself             zero value = Go's zero value (string: NULL or "", both mean empty)
- *   API_PTR   V *                  NULL = absent (Go's *T)
+ *   API_PTR   V *                  NULL = absent (Go's *T); of a string: const char * itself, NULL = absent, "" = present
  *   API_LIST  struct api_list      { V *items; uint32_t len, cap; }; items NULL = Go's nil, else non-nil (maybe empty)
  *   API_MAP   struct api_list      of entries { const char *key; V value; }, sorted by key; NULL as above
  * where V is the C type named at enum api_value.  Everything an object points to lives in the object's arena
@@ -235,6 +235,15 @@ struct bytes_slice {
     struct api_bytes *items;
     uint32_t len, cap;
 };
+
+/* Where the value of an API_PTR field is; NULL = absent. */
+static inline void *
+api_ptr_target(const struct api_field *f, const void *at)
+{
+    void *target = *(void *const *)at;
+
+    return target && f->value == API_STRING ? (void *)(uintptr_t)at : target;
+}
 
 /* Size in bytes of one value, and of one map entry (key first, value at API_ENTRY_VALUE). */
 uint32_t api_value_size(const struct api_field *f);

@@ -67,8 +67,9 @@ fill(const struct api_type *t, struct arena *a, void *body, unsigned depth, unsi
         if (f->shape == API_ONE) {
             fill_value(f, a, at, depth, seed);
         } else if (f->shape == API_PTR) {
-            *(void **)at = arena_alloc(a, api_value_size(f));
-            fill_value(f, a, *(void **)at, depth, seed);
+            if (f->value != API_STRING)
+                *(void **)at = arena_alloc(a, api_value_size(f));
+            fill_value(f, a, f->value == API_STRING ? at : *(void **)at, depth, seed);
         } else {
             struct api_list *l = at;
             uint32_t size = map ? api_entry_size(f) : api_value_size(f), n = depth > 4 ? 1 : 2;
@@ -184,7 +185,7 @@ check_defaults(const struct api_type *t, unsigned *count)
         (*count)++;
         if (f->shape == API_PTR) {
             assert_non_null(*(void **)at);
-            at = *(void **)at;
+            at = api_ptr_target(f, at);
         }
         if (f->value == API_STRING && strcmp(f->def, "\"\"") != 0) {
             assert_int_equal(strlen(*(const char **)at) + 2, strlen(f->def));
