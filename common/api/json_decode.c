@@ -782,7 +782,29 @@ seen_before(uint64_t seen[SEEN_WORDS], size_t index)
     return before;
 }
 
-/* At '{'. */
+/* One "name": value of a struct; seen is NULL when nothing is to be collected. */
+static void
+decode_member(struct decoder *d, struct frame *fr, void *body, uint64_t *seen)
+{
+    struct json_text key;
+
+    d->frame = fr->up;
+    if (!json_scan_key(&d->s, &key))
+        return;
+    plain_text(d, &key);
+    const struct api_name *n = api_type_name(fr->type, key.s, key.len);
+    if (seen && (!n || seen_before(seen, (size_t)(n - fr->type->names))))
+        add_finding(d, n ? "duplicate" : "unknown", key.s, key.len);
+    if (!n) {
+        json_skip_value(&d->s);
+        return;
+    }
+    fr->name = n->json;
+    fr->name_len = n->len;
+    d->frame = fr;
+    decode_field(d, n->field, (char *)body + n->offset);
+}
+
 static bool
 decode_struct(struct decoder *d, const struct api_type *t, void *body)
 {
@@ -794,24 +816,9 @@ decode_struct(struct decoder *d, const struct api_type *t, void *body)
     if (d->report)
         memset(seen, 0, sizeof seen);
     if (json_enter(&d->s, '}'))
-        do {
-            struct json_text key;
-            if (!json_scan_key(&d->s, &key))
-                break;
-            plain_text(d, &key);
-            const struct api_name *n = api_type_name(t, key.s, key.len);
-            d->frame = fr.up;
-            if (d->report && (!n || seen_before(seen, (size_t)(n - t->names))))
-                add_finding(d, n ? "duplicate" : "unknown", key.s, key.len);
-            d->frame = &fr;
-            if (!n) {
-                json_skip_value(&d->s);
-                continue;
-            }
-            fr.name = n->json;
-            fr.name_len = n->len;
-            decode_field(d, n->field, (char *)body + n->offset);
-        } while (!d->s.problem && json_next(&d->s, '}'));
+        do
+            decode_member(d, &fr, body, d->report ? seen : NULL);
+        while (!d->s.problem && json_next(&d->s, '}'));
     d->frame = fr.up;
     return !d->s.problem;
 }

@@ -410,13 +410,9 @@ encode_map(const struct api_field *f, const struct api_list *m, struct sbuf *out
 static void
 encode_schema_or(const struct api_type *t, const char *body, struct sbuf *out)
 {
-    const struct api_field *schema = NULL, *other = NULL;
-
-    for (unsigned i = 0; i < t->nfields; i++)
-        if (t->fields[i].shape == API_PTR)
-            schema = &t->fields[i];
-        else
-            other = &t->fields[i];
+    bool schema_first = t->fields[0].shape == API_PTR; /* there are two fields */
+    const struct api_field *schema = &t->fields[!schema_first];
+    const struct api_field *other = &t->fields[schema_first];
     const void *of_schema = *(const void *const *)(const void *)(body + schema->offset);
     const struct api_list *list = (const void *)(body + other->offset);
     if (other->shape == API_LIST && list->len)

@@ -2,6 +2,8 @@
 /* Whole documents: an object that names its kind, and lists of objects. */
 #include "common/api/codec.h"
 
+#include <assert.h>
+
 #include "common/api/json_scan.h"
 #include "common/api/object_impl.h"
 
@@ -132,6 +134,7 @@ object_decode_json(const char *json, size_t len, const struct api_kind *kind, st
     if (err)
         return err;
 
+    assert(kind);
     struct object *obj = object_new_in(kind, arena_for(kind, len));
     err = json_decode(kind->type, object_arena(obj), json, len, report, object_body(obj));
     if (err) {

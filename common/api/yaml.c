@@ -393,7 +393,7 @@ merge_pairs(struct writer *w, struct yaml_tree *from, int depth, struct pairs *p
         return collect_pairs(w, from, depth + 1, ps);
     if (from->type != YAML_SEQUENCE_NODE)
         return yaml_error("map merge requires map or sequence of maps as the value");
-    AUTO_FREE struct yaml_tree **list = xcalloc(from->nchildren, sizeof *list);
+    AUTO_FREE struct yaml_tree **list = xcalloc(from->nchildren, sizeof(void *));
     uint32_t n = 0;
     for (struct child *c = from->children; c; c = c->next) {
         if (c->node->type != YAML_MAPPING_NODE)

@@ -245,6 +245,7 @@ findings_are_bounded(void **state)
         sbuf_addf(&json, ",\"u%d\":%d", i, i);
     sbuf_addc(&json, '}');
     AUTO(object) *obj = decoded(json.s, &report);
+    assert_non_null(obj);
     assert_int_equal(report.findings.len, 100);
     strlist_done(&report.findings);
 }
