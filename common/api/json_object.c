@@ -102,15 +102,16 @@ kind_of_head(const struct head *h, const char *json, size_t len, const struct ap
 static struct kerr *
 check_head(const struct head *h, const struct api_kind *kind)
 {
-    const char *want = api_kind_api_version(kind);
+    const char *named = str_or(h->kind, kind->kind);
+    const char *version = str_or(h->api_version, api_kind_api_version(kind));
 
-    if (!str_empty(h->api_version) && !str_eq(h->api_version, want))
+    if (api_kind_find(version, named) == kind)
+        return NULL;
+    if (!str_eq(version, api_kind_api_version(kind)))
         return kerr_new(KERR_BAD_REQUEST, "the API version in the data (%s) does not match the expected API version (%s)",
-                        h->api_version, want);
-    if (!str_empty(h->kind) && !str_eq(h->kind, kind->kind))
-        return kerr_new(KERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: unknown conversion", h->kind,
-                        kind->version, kind->kind);
-    return NULL;
+                        version, api_kind_api_version(kind));
+    return kerr_new(KERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: unknown conversion", named,
+                    kind->version, kind->kind);
 }
 
 struct kerr *

@@ -55,13 +55,18 @@ is_kind(const struct api_kind *k, const char *group, size_t group_len, const cha
     return strlen(k->group) == group_len && memcmp(k->group, group, group_len) == 0 && str_eq(k->version, version);
 }
 
-const struct api_kind *
-api_kind_find(const char *api_version, const char *kind)
+/* Options of requests (DeleteOptions, ListOptions, ...) may come under any group's version, as clients name that of the
+ * resource they ask for; there is one schema for all. */
+static bool
+of_any_version(const struct api_kind *k)
 {
-    if (str_empty(api_version) || str_empty(kind))
-        return NULL;
-    pthread_once(&index_once, build_index);
+    return !k->resource && str_has_suffix(k->kind, "Options") &&
+           str_has_prefix(k->type->openapi, "io.k8s.apimachinery.pkg.apis.meta.v1.");
+}
 
+static const struct api_kind *
+find_exact(const char *api_version, const char *kind)
+{
     const char *slash = strchr(api_version, '/');
     const char *version = slash ? slash + 1 : api_version;
     size_t group_len = slash ? (size_t)(slash - api_version) : 0;
@@ -73,6 +78,19 @@ api_kind_find(const char *api_version, const char *kind)
             return k;
     }
     return NULL;
+}
+
+const struct api_kind *
+api_kind_find(const char *api_version, const char *kind)
+{
+    if (str_empty(api_version) || str_empty(kind))
+        return NULL;
+    pthread_once(&index_once, build_index);
+    const struct api_kind *k = find_exact(api_version, kind);
+    if (k)
+        return k;
+    k = find_exact("v1", kind);
+    return k && of_any_version(k) ? k : NULL;
 }
 
 const struct api_kind *

@@ -185,8 +185,7 @@ check_kind(const struct envelope *env, const struct api_kind **kind)
             return NULL;
         return kerr_new(KERR_BAD_REQUEST, "no kind \"%s\" is registered for version \"%s\"", str_safe(env->kind), str_safe(env->api_version));
     }
-    if ((!str_empty(env->kind) && !str_eq(env->kind, (*kind)->kind)) ||
-        (!str_empty(env->api_version) && !str_eq(env->api_version, api_kind_api_version(*kind))))
+    if (api_kind_find(str_or(env->api_version, api_kind_api_version(*kind)), str_or(env->kind, (*kind)->kind)) != *kind)
         return kerr_new(KERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s", str_safe(env->kind),
                         str_safe(env->api_version), (*kind)->kind);
     return NULL;

@@ -125,7 +125,7 @@ struct api_kind {
 extern const struct api_kind api_kinds[];
 extern const size_t api_kinds_len;
 
-/* "apps/v1" or "v1". NULL when unknown. */
+/* "apps/v1" or "v1". NULL when unknown.  DeleteOptions and its like are found under any version. */
 const struct api_kind *api_kind_find(const char *api_version, const char *kind);
 const struct api_kind *api_kind_by_resource(const char *group, const char *version, const char *plural);
 /* "v1" or "apps/v1": a constant string. */

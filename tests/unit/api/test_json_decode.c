@@ -375,6 +375,22 @@ known_kind_checks_the_document(void **state)
                                       "parse error: invalid character 'o' in literal null (expecting 'u') (nope)");
 }
 
+/* kubectl sends DeleteOptions under the version of what it deletes. */
+static void
+options_come_under_any_version(void **state)
+{
+    static const char json[] = "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"apps/v1\",\"gracePeriodSeconds\":5}";
+    struct object *obj = NULL;
+    AUTO_SBUF pb = { 0 };
+
+    assert_null(object_decode_json(json, strlen(json), api_kind_find("v1", "DeleteOptions"), NULL, &obj));
+    assert_int_equal(*OBJECT_BODY(obj, delete_options)->grace_period_seconds, 5);
+    object_encode_pb(obj, &pb);
+    object_unref(obj);
+    assert_null(object_decode_pb(pb.s, pb.len, api_kind_find("apps/v1", "DeleteOptions"), &obj));
+    object_unref(obj);
+}
+
 /* Cut at every byte and with every byte replaced: never accepted half, never a crash (run under ASan). */
 static void
 mangled_input_survives(void **state)
@@ -421,6 +437,7 @@ main(void)
         cmocka_unit_test(schemas_take_their_other_forms),
         cmocka_unit_test(lists_are_walked),
         cmocka_unit_test(known_kind_checks_the_document),
+        cmocka_unit_test(options_come_under_any_version),
         cmocka_unit_test(mangled_input_survives),
     };
 

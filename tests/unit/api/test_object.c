@@ -22,6 +22,9 @@ every_kind_is_found(void **state)
     assert_null(api_kind_find("/v1", "Pod"));
     assert_null(api_kind_find("apps/v1", "Pod"));
     assert_null(api_kind_find("apps/v1/x", "Deployment"));
+    assert_ptr_equal(api_kind_find("apps/v1", "DeleteOptions"), api_kind_find("v1", "DeleteOptions")); /* as clients send it */
+    assert_null(api_kind_find("apps/v1", "PodLogOptions"));
+    assert_null(api_kind_find("apps/v1", "Status"));
     assert_null(api_kind_find(NULL, "Pod"));
     assert_null(api_kind_find("v1", ""));
     assert_null(api_kind_by_resource(NULL, NULL, NULL));

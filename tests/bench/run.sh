@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# run.sh BUILD: every benchmark program of tests/bench, one after the other.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+build=${1:-build}
+for bench in "$build"/bench/*_bench; do
+    [ -x "$bench" ] || continue
+    echo "== $(basename "$bench")"
+    "$bench"
+done
