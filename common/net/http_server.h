@@ -101,6 +101,9 @@ const char *http_stream_header(const struct http_stream *s, const char *name); /
 /* One pointer for the user; free_fn (may be NULL) runs with the last reference, on whatever thread drops it. */
 void http_stream_set_user(struct http_stream *s, void *user, void (*free_fn)(void *user));
 void *http_stream_user(const struct http_stream *s); /* any thread */
+/* For on_finished: code 0 = no reply was given; bytes of the reply's body. */
+int http_stream_code(const struct http_stream *s);
+uint64_t http_stream_bytes_sent(const struct http_stream *s);
 
 /* In on_head: another bound for this body. */
 void http_stream_max_body(struct http_stream *s, size_t max);
