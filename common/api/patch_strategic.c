@@ -254,8 +254,13 @@ merge_items(json_t *original, json_t *patch, const struct member *m, json_t **re
             return no_merge_key(item, m->merge_key);
         at = json_object_get(index, id);
         if (!at) {
+            json_t *fresh;
+            discard_nulls(item);
+            fresh = without_directives(item);
+            if (!fresh)
+                continue;
             json_object_set_new(index, id, json_integer((json_int_t)json_array_size(merged)));
-            json_array_append(merged, item);
+            json_array_append_new(merged, fresh);
             continue;
         }
         err = merge_object(json_array_get(merged, (size_t)json_integer_value(at)), item, m->inner, &together);
@@ -376,12 +381,14 @@ apply_order(json_t *original, json_t *patch, const char *list_key, json_t *order
     err = check_order(theirs, order, m.merge_key);
     if (err)
         return err;
-    if (!theirs)
+    if (!theirs) {
         merged = json_incref(mine);
-    else if (!mine || !m.merge_list)
-        merged = json_incref(theirs);
-    else if ((err = merge_list(mine, theirs, &m, &merged)))
+    } else if (!mine || !m.merge_list) {
+        discard_nulls(theirs);
+        merged = without_directives(theirs);
+    } else if ((err = merge_list(mine, theirs, &m, &merged))) {
         return err;
+    }
     if (json_array_size(merged) > 0) {
         err = order_items(merged, order, mine, m.merge_key, &ordered);
         if (err)
