@@ -14,6 +14,7 @@
 #include "common/base/base64.h"
 
 enum { FINDINGS_MAX = 100, SCRATCH_FIRST = 8192, SEEN_WORDS = 4 };
+enum { ITEMS_BASE = 1 << 20, ITEMS_PER_BYTE = 32 };
 
 /* Where we are, for messages; one per struct, list and map on the way down, on the C stack. */
 struct frame {
@@ -38,6 +39,7 @@ struct decoder {
     struct kerr *saved; /* the first wrong type */
     struct scratch *top;
     struct scratch *spare;
+    size_t items_left; /* bytes that list items and map entries may still take: three bytes of JSON can ask for 400 */
     struct sbuf text; /* unescaped strings, raw JSON */
     union {
         struct scratch first;
@@ -271,6 +273,10 @@ gather_grow(struct decoder *d, struct gather *g)
 static void *
 gather_add(struct decoder *d, struct gather *g)
 {
+    if (d->items_left < g->item_size)
+        json_scan_fail(&d->s, "exceeded max decoded size");
+    else
+        d->items_left -= g->item_size;
     if (g->chunk->size - g->chunk->used < g->item_size + 8u)
         gather_grow(d, g);
     char *item = g->chunk->data + g->chunk->used;
@@ -848,6 +854,7 @@ decoder_init(struct decoder *d, struct arena *a, const char *json, size_t len, s
     d->saved = NULL;
     d->top = &d->first;
     d->spare = NULL;
+    d->items_left = ITEMS_BASE + ITEMS_PER_BYTE * len;
     d->text = (struct sbuf){ 0 };
     d->first.below = NULL;
     d->first.size = SCRATCH_FIRST;

@@ -496,8 +496,8 @@ json_scan_error(const struct json_scan *s)
 {
     AUTO_SBUF what = { 0 };
 
-    if (s->problem && strcmp(s->problem, "exceeded max depth") == 0)
-        return kerr_new(KERR_BAD_REQUEST, "exceeded max depth");
+    if (s->problem && str_has_prefix(s->problem, "exceeded "))
+        return kerr_new(KERR_BAD_REQUEST, "%s", s->problem);
     if (s->p >= s->end)
         return kerr_new(KERR_BAD_REQUEST, "unexpected end of JSON input");
     if (*s->p == '\'')

@@ -205,6 +205,21 @@ nesting_is_bounded(void **state)
 }
 
 static void
+amplification_is_bounded(void **state)
+{
+    struct object *obj = NULL;
+    AUTO_SBUF json = { 0 };
+
+    sbuf_adds(&json, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{\"containers\":[{}");
+    for (int i = 0; i < 1000000; i++)
+        sbuf_adds(&json, ",{}");
+    sbuf_adds(&json, "]}}");
+    AUTO(kerr) *err = object_decode_json(json.s, json.len, NULL, NULL, &obj);
+    assert_non_null(err);
+    assert_string_equal(err->message, POD_ERR "exceeded max decoded size");
+}
+
+static void
 strict_findings_have_upstream_texts(void **state)
 {
     struct codec_report report = { .collect = true };
@@ -430,6 +445,7 @@ main(void)
         cmocka_unit_test(the_limits_of_integers_are_exact),
         cmocka_unit_test(bad_syntax_is_refused),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(amplification_is_bounded),
         cmocka_unit_test(strict_findings_have_upstream_texts),
         cmocka_unit_test(findings_are_bounded),
         cmocka_unit_test(big_lists_and_maps_keep_order_and_content),
