@@ -488,6 +488,29 @@ decode_quantity(struct decoder *d, struct quantity *ret)
     return true;
 }
 
+/* Go's complaint: the rest of the text and the part of the layout it should have been. */
+static struct kerr *
+time_error(const struct json_text *t, const char *layout)
+{
+    static const char *const parts[] = { "2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05", "Z07:00" };
+    AUTO_SBUF text = { 0 };
+    AUTO_SBUF rest = { 0 };
+    const char *at = t->s, *end = t->s + t->len;
+    size_t i = 0;
+
+    for (bool fits = true; i < ARRAY_LEN(parts) - 1; i++) {
+        size_t len = strlen(parts[i]);
+        for (size_t j = 0; j < len && fits; j++)
+            fits = at + j < end && (len == 1 ? at[j] == *parts[i] : at[j] >= '0' && at[j] <= '9');
+        if (!fits)
+            break;
+        at += len;
+    }
+    json_add_go_quoted(&text, t->s, t->len < 64 ? t->len : 64);
+    json_add_go_quoted(&rest, at, end - at < 64 ? (size_t)(end - at) : 64);
+    return kerr_new(KERR_BAD_REQUEST, "parsing time %s as \"%s\": cannot parse %s as \"%s\"", text.s, layout, rest.s, parts[i]);
+}
+
 static bool
 decode_time(struct decoder *d, const struct api_field *f, struct api_time *ret)
 {
@@ -496,15 +519,9 @@ decode_time(struct decoder *d, const struct api_field *f, struct api_time *ret)
     if (!json_scan_string(&d->s, &t))
         return false;
     plain_text(d, &t);
-    if (api_time_parse(t.s, t.len, ret) != 0) {
-        const char *layout = f->value == API_TIME ? "2006-01-02T15:04:05Z07:00" : "2006-01-02T15:04:05.000000Z07:00";
-        AUTO_SBUF text = { 0 };
-        json_add_go_quoted(&text, t.s, t.len < 64 ? t.len : 64);
-        save_error(d, kerr_new(KERR_BAD_REQUEST, "parsing time %s as \"%s\": cannot parse %s as RFC 3339 time", text.s,
-                               layout, text.s));
-        return true;
-    }
-    if (f->value == API_TIME)
+    if (api_time_parse(t.s, t.len, ret) != 0)
+        save_error(d, time_error(&t, f->value == API_TIME ? "2006-01-02T15:04:05Z07:00" : "2006-01-02T15:04:05.000000Z07:00"));
+    else if (f->value == API_TIME)
         ret->nsec = 0; /* metav1.Time carries seconds only */
     return true;
 }

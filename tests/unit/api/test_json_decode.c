@@ -127,6 +127,12 @@ wrong_types_are_named_as_upstream_does(void **state)
                   POD_ERR "json: cannot unmarshal number 9223372036854775808 into Go struct field ObjectMeta.metadata.generation of type int64");
     check_refused(CM(",\"binaryData\":{\"a\":\"AA!=\"}"),
                   "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: illegal base64 data at input byte 2");
+    check_refused(CM(",\"metadata\":{\"creationTimestamp\":\"2020-01-01\"}"),
+                  "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: parsing time \"2020-01-01\" as "
+                  "\"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\"");
+    check_refused(CM(",\"metadata\":{\"creationTimestamp\":\"soon\"}"),
+                  "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: parsing time \"soon\" as "
+                  "\"2006-01-02T15:04:05Z07:00\": cannot parse \"soon\" as \"2006\"");
     check_refused(CM(",\"data\":{\"a\":\"x\\u0000y\"}"),
                   "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal string with a NUL "
                   "character into Go struct field ConfigMap.data of type string");
