@@ -5,8 +5,13 @@
 
 #include "api_types.h"
 #include "apiserver/authn/authn.h"
+#include "common/base/sbuf.h"
 
 /* Fills request->status with a token for that account; spec is defaulted and checked.  Strings from `a`. */
 struct kerr *sa_token_request(struct authn *n, const char *ns, const char *account, struct arena *a, struct token_request *request) MUST_CHECK;
+
+/* /.well-known/openid-configuration and /openid/v1/jwks */
+void sa_issuer_document(struct authn *n, struct sbuf *out);
+void sa_jwks_document(struct authn *n, struct sbuf *out);
 
 #endif
