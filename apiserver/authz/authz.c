@@ -103,6 +103,27 @@ authz_free(struct authz *z)
     free(z);
 }
 
+struct rbac *
+authz_rbac(struct authz *z)
+{
+    return z->rbac;
+}
+
+bool
+authz_has_node(const struct authz *z)
+{
+    return z->node != NULL;
+}
+
+bool
+authz_allows_all(const struct authz *z)
+{
+    for (size_t i = 0; i < z->nmodes; i++)
+        if (z->modes[i]->decide == always_allow)
+            return true;
+    return false;
+}
+
 struct kerr *
 authz_bootstrap(struct authz *z)
 {

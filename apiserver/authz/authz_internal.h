@@ -11,6 +11,10 @@
 struct rbac;
 struct node_authorizer;
 
+struct rbac *authz_rbac(struct authz *z); /* NULL: not in the chain */
+bool authz_has_node(const struct authz *z);
+bool authz_allows_all(const struct authz *z);
+
 struct rbac *rbac_new(struct storage *st) MUST_CHECK;
 void rbac_free(struct rbac *r);
 enum authz_decision rbac_decide(struct rbac *r, const struct authz_attributes *at, struct arena *a, const char **ret_reason);
