@@ -345,7 +345,7 @@ record_block(struct peek *pk, const char *key, size_t json_size, char **ret_json
 {
     size_t fields = pk->shape->nfields * sizeof(char *), labels = pk->nlabels * sizeof(struct string_map_entry);
     size_t keys = 2 * (strlen(key) + 1);
-    size_t size = sizeof(struct record) + fields + labels + pk->text.len + keys + json_size + 1;
+    size_t size = sizeof(struct record) + fields + labels + pk->text.len + keys + json_size + 2;
     struct record *rec = xmalloc(size);
     char *text = (char *)(rec + 1) + fields + labels;
 
@@ -354,12 +354,14 @@ record_block(struct peek *pk, const char *key, size_t json_size, char **ret_json
     rec->size = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
     rec->fields = (const char **)(rec + 1);
     memcpy(text, pk->text.s, pk->text.len);
-    for (uint32_t i = 0; i < pk->shape->nfields; i++)
-        rec->fields[i] = field_value(pk, i, text);
     place_labels(rec, pk, (struct string_map_entry *)((char *)(rec + 1) + fields), text);
     rec->uid = text + pk->uid;
     place_key(rec, pk->shape->namespaced, key, text + pk->text.len);
-    *ret_json = text + pk->text.len + keys;
+    for (uint32_t i = 0; i < pk->shape->nfields; i++)
+        rec->fields[i] = str_eq(pk->shape->fields[i].path, "metadata.name") ? rec->name : field_value(pk, i, text);
+    text += pk->text.len + keys;
+    *text = ','; /* see record.h */
+    *ret_json = text + 1;
     return rec;
 }
 

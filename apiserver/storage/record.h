@@ -35,7 +35,8 @@ struct record {
     _Atomic uint32_t refs;
     uint32_t json_len;
     int64_t revision;  /* the resourceVersion */
-    const char *json;  /* complete object, NUL after it; "" when broken */
+    const char *json;  /* complete object (when broken: whatever was stored), NUL after it; json[-1] is a ',' so that lists
+                        * of references need no bytes in between */
     uint32_t rv_at, rv_len; /* json without [rv_at, rv_at + rv_len) are the bytes in etcd */
     uint32_t size;     /* bytes of the block, for accounting */
     bool broken;       /* the stored value is no object: only deletable */
