@@ -55,7 +55,7 @@ DEFINE_AUTO(delegated)
 
 /* KERR_UNAUTHORIZED when nobody; KERR_INTERNAL-like when the apiserver cannot be asked. */
 struct kerr *delegated_authenticate(struct delegated *d, const struct delegated_credential *cred, struct delegated_user *ret) MUST_CHECK;
-/* KERR_FORBIDDEN with upstream's text: `Forbidden (user=u, verb=get, resource=nodes, subresource(s)=[metrics])`. */
+/* KERR_FORBIDDEN with upstream's text: `Forbidden (user=u, verb=get, resource=nodes, subresource(s)=[metrics])`, or `forbidden: User "u" cannot get path "/x"`. */
 struct kerr *delegated_authorize(struct delegated *d, const struct delegated_user *user, const struct delegated_access *what) MUST_CHECK;
 bool delegated_path_allowed(const struct delegated *d, const char *path); /* needs no credential at all */
 

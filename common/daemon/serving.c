@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "api_types.h"
-#include "common/api/codec.h"
+#include "common/api/status.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/klog.h"
@@ -99,9 +99,7 @@ reply_status(struct http_stream *s, const struct kerr *err)
     static const struct http_header json[] = { { "Content-Type", "application/json" } };
     AUTO_SBUF body = { 0 };
 
-    sbuf_adds(&body, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":");
-    json_add_string(&body, err->message);
-    sbuf_addf(&body, ",\"reason\":\"%s\",\"details\":{},\"code\":%d}\n", kerr_reason_name(err->reason), err->http_code);
+    status_encode_json(err, &body);
     http_reply(s, err->http_code, json, 1, sbuf_str(&body), body.len);
 }
 
