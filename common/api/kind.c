@@ -107,9 +107,33 @@ api_kind_by_resource(const char *group, const char *version, const char *plural)
     return NULL;
 }
 
+/* Kinds made at run time (custom resources, metadata-only views): their texts are kept for ever, once each. */
+static const char *
+interned_api_version(const struct api_kind *k)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list */
+    static struct strlist texts;
+    char *text = str_empty(k->group) ? xstrdup(k->version) : xasprintf("%s/%s", k->group, k->version);
+    const char *found = NULL;
+
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < texts.len && !found; i++)
+        found = strcmp(texts.items[i], text) == 0 ? texts.items[i] : NULL;
+    if (found) {
+        free(text);
+    } else {
+        strlist_add_take(&texts, text);
+        found = text;
+    }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
 const char *
 api_kind_api_version(const struct api_kind *k)
 {
+    if (k < api_kinds || k >= api_kinds + api_kinds_len)
+        return interned_api_version(k);
     pthread_once(&index_once, build_index);
     return index_.api_versions[k - api_kinds];
 }
