@@ -55,24 +55,35 @@ static bool is_reset(const struct managed_fields_entry_slice *s);
 /* Decides whose entries count: the request's own when it may bring any and they can be read, else the old object's. */
 static void
 choose_entries(struct arena *a, const struct managed_fields_entry_slice *old, const struct managed_fields_entry_slice *mine,
-               const struct managed_request *req, struct entries *ret, bool *ret_from_old)
+               const struct managed_request *req, struct entries *ret)
 {
     *ret = (struct entries){ 0 };
-    *ret_from_old = false;
     if (str_empty(req->subresource)) {
         if (is_reset(mine))
             return;
-        if (mine->len && old && mine->len == old->len && entries_equal_but_time(mine, old)) {
-            *ret_from_old = entries_decode(a, old, ret);
-            return;
-        }
-        if (entries_decode(a, mine, ret) && ret->len)
+        if (!(old && mine->len == old->len && entries_equal_but_time(mine, old)) && entries_decode(a, mine, ret) && ret->len)
             return;
     }
-    *ret = (struct entries){ 0 };
-    *ret_from_old = true;
-    if (old && !entries_decode(a, old, ret))
+    if (!old || !entries_decode(a, old, ret))
         *ret = (struct entries){ 0 };
+}
+
+/* No field changed, and the request brings no managedFields of its own: the old ones stay, unread. */
+static bool
+keeps_entries(const struct managed_fields_entry_slice *old, const struct managed_fields_entry_slice *mine, const struct managed_request *req)
+{
+    if (!old || !old->len)
+        return false;
+    return !str_empty(req->subresource) || (!mine->items && !mine->len) || entries_equal_but_time(mine, old);
+}
+
+static void
+entries_copy(struct arena *a, const struct managed_fields_entry_slice *from, struct managed_fields_entry_slice *to)
+{
+    static const struct api_field field = { .json = "x", .value = API_MESSAGE, .shape = API_LIST, .type = &api_type_managed_fields_entry };
+    static const struct api_type list = { .name = "list", .fields = &field, .nfields = 1, .size = sizeof(*to) };
+
+    api_copy(&list, a, from, to);
 }
 
 void
@@ -80,12 +91,12 @@ managed_fields_update(const struct object *old, struct object *new_obj, const st
 {
     const struct api_type *type = object_kind(new_obj)->type;
     struct object_meta *meta = object_meta(new_obj), *old_meta = old ? object_meta(old) : NULL;
+    const struct managed_fields_entry_slice *before = old_meta ? &old_meta->managed_fields : NULL;
     AUTO(arena) *a = NULL;
     struct managed_fields_entry_slice mine;
     struct entries entries;
     struct field_diff d;
     const void *from;
-    bool from_old;
 
     if (!meta)
         return;
@@ -95,16 +106,13 @@ managed_fields_update(const struct object *old, struct object *new_obj, const st
     from = old ? object_body(old) : arena_alloc(a, type->size);
     field_diff_structs(a, type, from, object_body(new_obj), &d);
     diff_clean(a, &d, req);
-    choose_entries(a, old_meta ? &old_meta->managed_fields : NULL, &mine, req, &entries, &from_old);
-    if (!entries.len && old_meta && !str_empty(old_meta->uid))
-        return; /* not tracked from its creation on: not tracked now */
-    if (!d.removed && !d.modified && !d.added && from_old && entries.len) {
-        meta->managed_fields = old_meta->managed_fields;
-        struct api_field f = { .json = "x", .value = API_MESSAGE, .shape = API_LIST, .type = &api_type_managed_fields_entry };
-        struct api_type t = { .fields = &f, .nfields = 1, .size = sizeof(meta->managed_fields) };
-        api_copy(&t, object_arena(new_obj), &old_meta->managed_fields, &meta->managed_fields);
+    if (!d.removed && !d.modified && !d.added && keeps_entries(before, &mine, req)) {
+        entries_copy(object_arena(new_obj), before, &meta->managed_fields);
         return;
     }
+    choose_entries(a, before, &mine, req, &entries);
+    if (!entries.len && old_meta && !str_empty(old_meta->uid))
+        return; /* not tracked from its creation on: not tracked now */
     update_entries(a, &entries, &d, req);
     entries_encode(a, object_arena(new_obj), &entries, &meta->managed_fields);
 }
@@ -591,7 +599,6 @@ managed_fields_update_tree(struct merge_schema schema, const json_t *old, json_t
     struct managed_fields_entry_slice before = { 0 }, mine = { 0 }, after = { 0 };
     struct entries entries;
     struct field_diff d;
-    bool from_old;
 
     if (!json_is_object(json_object_get(new_tree, "metadata")))
         return;
@@ -600,7 +607,7 @@ managed_fields_update_tree(struct merge_schema schema, const json_t *old, json_t
     kerr_free(tree_entries(a, new_tree, &mine));
     field_diff_trees(a, schema, old_clean ? old_clean : empty, new_clean, &d);
     diff_clean(a, &d, req);
-    choose_entries(a, old ? &before : NULL, &mine, req, &entries, &from_old);
+    choose_entries(a, old ? &before : NULL, &mine, req, &entries);
     if (entries.len || !old || str_empty(tree_string(json_object_get(old, "metadata"), "uid"))) {
         update_entries(a, &entries, &d, req);
         entries_encode(a, a, &entries, &after);

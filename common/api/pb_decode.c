@@ -72,6 +72,8 @@ pb_decode(const struct api_type *t, struct arena *a, const void *data, size_t le
 {
     struct decoder d = { .arena = a };
 
+    if (!data)
+        data = "";
     return decode_message(&d, t, (struct reader){ data, (const uint8_t *)data + len }, body);
 }
 
@@ -130,6 +132,7 @@ read_envelope(struct decoder *d, const void *data, size_t len, struct envelope *
     struct token tok;
     struct kerr *err = NULL;
 
+    ret->raw.at = ret->raw.end = (const uint8_t *)"";
     if (len < PB_MAGIC_LEN || memcmp(data, PB_MAGIC, PB_MAGIC_LEN) != 0)
         return kerr_new(KERR_BAD_REQUEST, "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
     r.at += PB_MAGIC_LEN;
