@@ -36,6 +36,8 @@ merge_kind_of_field(const struct api_field *f)
         return MERGE_OBJECT;
     case API_ONE:
     case API_PTR:
+        if (f->flags & API_GRANULAR)
+            return MERGE_OBJECT;
         return f->value == API_MESSAGE ? kind_of_type(f->type) : MERGE_LEAF;
     }
     return MERGE_LEAF;

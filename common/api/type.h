@@ -54,6 +54,7 @@ enum api_field_flags {
     API_JSON_HIDDEN = 1 << 10, /* json:"-" */
     API_PROTO_PACKED = 1 << 11,/* proto3 packed scalars (CRI) */
     API_PATCH_REPLACE = 1 << 12, /* patchStrategy=replace */
+    API_GRANULAR = 1 << 13,    /* structType=granular: member by member although its type is atomic */
 };
 
 struct api_type;

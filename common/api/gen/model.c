@@ -140,7 +140,7 @@ static const struct {
     { "omitempty", API_OMITEMPTY },   { "omitzero", API_OMITZERO }, { "optional", API_OPTIONAL },
     { "required", API_REQUIRED },     { "atomic", API_ATOMIC },     { "union", API_UNION },
     { "merge", API_PATCH_MERGE },     { "retainkeys", API_PATCH_RETAIN }, { "replace", API_PATCH_REPLACE },
-    { "listset", API_LIST_SET },      { "packed", API_PROTO_PACKED },
+    { "listset", API_LIST_SET },      { "packed", API_PROTO_PACKED }, { "granular", API_GRANULAR },
 };
 
 static void

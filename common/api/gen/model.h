@@ -10,7 +10,7 @@
  * TYPE: T, *T (optional), []T, map[T] (string keys); T one of bool int32 int64 uint32 uint64 float64 string
  *   string(Enum) bytes Quantity Time MicroTime Duration IntOrString Raw FieldsV1 Strings, or a type: Name or group.Name
  * option: inline=member (jsonName "-") omitempty omitzero optional required atomic union merge[=key] retainkeys replace
- *   listmap=k1,k2 listset default="json" packed name=c_member */
+ *   listmap=k1,k2 listset granular default="json" packed name=c_member */
 #ifndef CKUBE_APIGEN_MODEL_H
 #define CKUBE_APIGEN_MODEL_H
 

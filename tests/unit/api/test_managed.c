@@ -330,6 +330,19 @@ sets_lists_and_duplicates(void **state)
     assert_entry(v3, "c", "Update", "{\"f:spec\":{\"f:ports\":{\"k:{\\\"port\\\":80,\\\"protocol\\\":\\\"TCP\\\"}\":{}}}}");
 }
 
+static void
+types_that_are_owned_whole(void **state)
+{
+    static const char rs[] = "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"r\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\","
+                             "\"kind\":\"Deployment\",\"name\":\"d\",\"uid\":\"u\",\"controller\":true}]},\"spec\":{\"selector\":null,\"template\":{}}}";
+    static const char pv[] = "{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolume\",\"metadata\":{\"name\":\"p\"},\"spec\":{\"claimRef\":{\"name\":\"c\",\"namespace\":\"n\"}}}";
+    AUTO(object) *a = created(rs, "x");
+    AUTO(object) *b = created(pv, "x");
+
+    assert_entry(a, "x", "Update", "{\"f:metadata\":{\"f:ownerReferences\":{\".\":{},\"k:{\\\"uid\\\":\\\"u\\\"}\":{}}}}");
+    assert_entry(b, "x", "Update", "{\"f:spec\":{\"f:claimRef\":{\".\":{},\"f:name\":{},\"f:namespace\":{}}}}"); /* structType=granular */
+}
+
 /* --- apply --- */
 
 static struct kerr *
@@ -609,7 +622,7 @@ main(void)
         cmocka_unit_test(sets_keep_their_text), cmocka_unit_test(bad_sets), cmocka_unit_test(algebra), cmocka_unit_test(paths),
         cmocka_unit_test(create_owns_all), cmocka_unit_test(update_moves_fields),
         cmocka_unit_test(subresources_have_entries_of_their_own), cmocka_unit_test(reset_and_bad_managed_fields),
-        cmocka_unit_test(many_updaters_are_capped), cmocka_unit_test(sets_lists_and_duplicates),
+        cmocka_unit_test(many_updaters_are_capped), cmocka_unit_test(sets_lists_and_duplicates), cmocka_unit_test(types_that_are_owned_whole),
         cmocka_unit_test(apply_creates_and_removes), cmocka_unit_test(apply_conflicts), cmocka_unit_test(conflict_with_an_updater),
         cmocka_unit_test(last_applied_hand_over), cmocka_unit_test(before_first_apply), cmocka_unit_test(apply_keyed_lists),
         cmocka_unit_test(bad_configurations), cmocka_unit_test(atomic_and_empty), cmocka_unit_test(trees),
