@@ -112,7 +112,7 @@ struct http_dial_reply {
 /* The callback comes once, on the loop: with err (its to free) or reply (valid within the callback, except bev). */
 struct http_dial *http_dial_start(struct loop *loop, const struct http_dial_options *options,
                                   void (*done)(void *arg, struct kerr *err, const struct http_dial_reply *reply),
-                                  void *arg) MUST_CHECK;
+                                  void *arg);
 void http_dial_cancel(struct http_dial *d); /* before the callback; it then does not come */
 
 #endif
