@@ -7,11 +7,19 @@
 #include "common/api/codec.h"
 #include "common/api/status.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 #include "common/base/rng.h"
 #include "common/base/str.h"
 #include "common/net/loop.h"
 
 #define BATCH_BYTES (64u << 10) /* what is gathered before it is handed to the connection */
+
+static struct metric watch_events = METRIC_COUNTER("apiserver_watch_events_total", "Number of events sent in watch clients.",
+                                                   "group,version,resource");
+static struct metric long_running = METRIC_GAUGE("apiserver_longrunning_requests",
+                                                 "Gauge of all active long-running apiserver requests broken out by verb, group, version, "
+                                                 "resource, scope and component.",
+                                                 "verb,group,version,resource,subresource,scope,component");
 
 struct watch_stream {
     struct api_request *r;
@@ -19,6 +27,7 @@ struct watch_stream {
     struct loop_timer *timeout;
     struct evbuffer *out;
     const char *include_object;
+    struct metric_series *sent;
     bool plain, first;
     bool pumping;   /* do not free: pump() is below us on the stack and will */
     bool over;      /* the client left, or the stream failed */
@@ -88,8 +97,18 @@ add_item(struct watch_stream *ws, const struct watch_item *item)
 /* --- life --- */
 
 static void
+count_stream(const struct api_request *r, double change)
+{
+    const struct request_info *info = &r->info;
+
+    metric_add(&long_running, change, "WATCH", info->api_group, info->api_version, info->resource, "",
+               *info->name ? "resource" : *info->ns ? "namespace" : "cluster", "apiserver");
+}
+
+static void
 free_stream(struct watch_stream *ws)
 {
+    count_stream(ws->r, -1);
     watcher_free(ws->watcher);
     loop_timer_free(ws->timeout);
     evbuffer_free(ws->out);
@@ -138,6 +157,7 @@ pump(struct watch_stream *ws)
         if (!dry) {
             add_item(ws, &item);
             watch_item_done(&item);
+            metric_series_inc(ws->sent);
         }
         if (evbuffer_get_length(ws->out) >= BATCH_BYTES || (dry && evbuffer_get_length(ws->out)))
             http_reply_write_buffer(s, ws->out);
@@ -217,6 +237,8 @@ start_watch(struct api_request *r, void *arg)
     ws->plain = encode_is_plain(&r->media, r->resource);
     ws->first = true;
     ws->include_object = str_safe(request_param(&r->info, "includeObject"));
+    ws->sent = metric_series_of(&watch_events, r->info.api_group, r->info.api_version, r->info.resource);
+    count_stream(r, 1);
     r->code = 200;
     m.watch_stream = true;
     n = request_headers(r, media_type(&m), headers);

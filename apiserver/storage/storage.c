@@ -11,6 +11,7 @@
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/klog.h"
+#include "common/base/metrics.h"
 #include "common/base/str.h"
 
 #define PENDING_MAX 8192        /* own results that wait for an earlier revision; more are left to the watch */
@@ -75,6 +76,7 @@ struct storage {
 
     atomic_bool ready;
     atomic_ullong incarnation, events_applied, own_applied, revision_calls, reads_waited, resyncs, reconnects;
+    atomic_llong db_size;
     pthread_t sync_thread, fresh_thread, compact_thread;
 };
 
@@ -315,6 +317,12 @@ finish_waiters(struct waiter *list, struct kerr *(*make_err)(void *arg), void *a
     }
 }
 
+static struct kerr *
+stopping_err(void *arg)
+{
+    return kerr_retry_after(kerr_new(KERR_UNAVAILABLE, "the apiserver is shutting down"), 1);
+}
+
 /* After `reached` moved; without locks held. */
 static void
 wake_waiters(struct storage *st)
@@ -346,13 +354,20 @@ wake_waiters(struct storage *st)
 static void
 wait_for(struct storage *st, struct waiter *w)
 {
+    bool stopped;
+
     pthread_mutex_lock(&st->wait_lock);
-    w->next = st->waiting;
-    st->waiting = w;
-    atomic_fetch_add(&st->nwaiting, 1);
-    pthread_cond_signal(&st->wait_cond); /* the revision thread watches the deadline */
+    stopped = st->stop;
+    w->next = stopped ? NULL : st->waiting;
+    if (!stopped) {
+        st->waiting = w;
+        atomic_fetch_add(&st->nwaiting, 1);
+        pthread_cond_signal(&st->wait_cond); /* the revision thread watches the deadline */
+    }
     pthread_mutex_unlock(&st->wait_lock);
-    if (storage_revision(st) >= w->revision)
+    if (stopped)
+        finish_waiters(w, stopping_err, NULL);
+    else if (storage_revision(st) >= w->revision)
         wake_waiters(st);
 }
 
@@ -377,11 +392,12 @@ storage_when_reached(struct storage *st, int64_t revision, storage_fresh_fn fn, 
 void
 storage_when_fresh(struct storage *st, storage_fresh_fn fn, void *arg)
 {
-    bool full;
+    bool full, stopped;
 
     pthread_mutex_lock(&st->wait_lock);
-    full = st->stop || st->nfresh >= WAITERS_MAX;
-    if (!full) {
+    stopped = st->stop;
+    full = st->nfresh >= WAITERS_MAX;
+    if (!stopped && !full) {
         struct waiter *w = waiter_new(0, (uint64_t)st->config.fresh_timeout_ms, fn, arg);
 
         w->next = st->fresh;
@@ -391,7 +407,9 @@ storage_when_fresh(struct storage *st, storage_fresh_fn fn, void *arg)
     }
     pthread_mutex_unlock(&st->wait_lock);
     atomic_fetch_add(&st->reads_waited, 1);
-    if (full)
+    if (stopped)
+        fn(arg, stopping_err(NULL));
+    else if (full)
         fn(arg, kerr_new(KERR_TOO_MANY_REQUESTS, "too many reads wait for etcd"));
 }
 
@@ -1065,6 +1083,17 @@ prune_all(struct storage *st)
     storage_unlock_table(st);
 }
 
+static void
+note_size(struct storage *st)
+{
+    struct etcd_status status;
+    struct kerr *err = storage_ready(st) ? etcd_get_status(st->config.etcd, &status) : kerr_new(KERR_UNAVAILABLE, "not yet");
+
+    if (!err)
+        atomic_store(&st->db_size, status.db_size);
+    kerr_free(err);
+}
+
 static void *
 compact_main(void *arg)
 {
@@ -1082,6 +1111,7 @@ compact_main(void *arg)
         if (pause_unless_stopped(st, wait))
             return NULL;
         prune_all(st);
+        note_size(st);
         if (!st->config.compaction_interval_ms || clock_mono_ms() < next_ms || !storage_ready(st))
             continue;
         next_ms = clock_mono_ms() + (uint64_t)st->config.compaction_interval_ms;
@@ -1175,31 +1205,37 @@ void
 storage_start(struct storage *st)
 {
     st->started = true;
+    metrics_add_collector(storage_write_metrics, st);
     st->sync_thread = start_thread(sync_main, st);
     st->fresh_thread = start_thread(fresh_main, st);
     st->compact_thread = start_thread(compact_main, st);
 }
 
-static struct kerr *
-stopping_err(void *arg)
+void
+storage_stop(struct storage *st)
 {
-    return kerr_new(KERR_UNAVAILABLE, "the apiserver is shutting down");
-}
+    struct waiter *fresh, *waiting;
 
-static void
-stop_threads(struct storage *st)
-{
+    if (atomic_exchange(&st->stop, true))
+        return;
     pthread_mutex_lock(&st->wait_lock);
-    st->stop = true;
     pthread_cond_broadcast(&st->wait_cond);
     pthread_cond_broadcast(&st->stop_cond);
     pthread_mutex_unlock(&st->wait_lock);
-    if (!st->started)
-        return;
-    etcd_interrupt(st->config.etcd);
-    pthread_join(st->sync_thread, NULL);
-    pthread_join(st->fresh_thread, NULL);
-    pthread_join(st->compact_thread, NULL);
+    if (st->started) {
+        metrics_remove_collector(storage_write_metrics, st);
+        etcd_interrupt(st->config.etcd);
+        pthread_join(st->sync_thread, NULL);
+        pthread_join(st->fresh_thread, NULL);
+        pthread_join(st->compact_thread, NULL);
+    }
+    pthread_mutex_lock(&st->wait_lock);
+    fresh = steal_ptr(st->fresh);
+    waiting = steal_ptr(st->waiting);
+    atomic_store(&st->nwaiting, 0);
+    pthread_mutex_unlock(&st->wait_lock);
+    finish_waiters(fresh, stopping_err, NULL);
+    finish_waiters(waiting, stopping_err, NULL);
 }
 
 void
@@ -1207,9 +1243,7 @@ storage_free(struct storage *st)
 {
     if (!st)
         return;
-    stop_threads(st);
-    finish_waiters(steal_ptr(st->fresh), stopping_err, NULL);
-    finish_waiters(steal_ptr(st->waiting), stopping_err, NULL);
+    storage_stop(st);
     drop_pending(st, INT64_MAX);
     for (size_t i = 0; i < st->nstores; i++) {
         store_close(st->stores[i]);
@@ -1236,7 +1270,8 @@ storage_free(struct storage *st)
 void
 storage_get_stats(struct storage *st, struct storage_stats *ret)
 {
-    *ret = (struct storage_stats){ .events_applied = atomic_load(&st->events_applied),
+    *ret = (struct storage_stats){ .db_size = atomic_load(&st->db_size),
+                                   .events_applied = atomic_load(&st->events_applied),
                                    .own_applied = atomic_load(&st->own_applied),
                                    .revision_calls = atomic_load(&st->revision_calls),
                                    .reads_waited = atomic_load(&st->reads_waited),
@@ -1250,4 +1285,10 @@ storage_get_stats(struct storage *st, struct storage_stats *ret)
         pthread_mutex_unlock(&st->stores[i]->lock);
     }
     storage_unlock_table(st);
+}
+
+struct store *
+storage_store_at(struct storage *st, size_t i)
+{
+    return i < st->nstores ? st->stores[i] : NULL;
 }

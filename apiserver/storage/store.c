@@ -789,8 +789,10 @@ fetch_old(struct old_list *ol, const struct list_plan *p)
         struct etcd_range range = { .key = from, .key_len = from_len, .range_end = end, .range_end_len = strlen(end),
                                     .revision = p->revision, .limit = page };
         struct etcd_range_info info;
+        uint64_t start = clock_mono_us();
         struct kerr *err = etcd_get_range(storage_config(s->st)->etcd, &range, old_list_kv, ol, &info);
 
+        storage_count_call(s, "list", start, err != NULL);
         if (err)
             return err;
         if (!info.more || ol->full || !ol->last)

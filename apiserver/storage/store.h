@@ -53,7 +53,10 @@ struct storage_config {
 };
 struct storage *storage_new(const struct storage_config *config) MUST_CHECK; /* copies config; etcd stays the caller's */
 void storage_start(struct storage *st); /* starts the threads; loads as soon as etcd answers */
-void storage_free(struct storage *st);  /* stops, joins; no call may be running */
+/* Ends the threads and all waiting reads (their fn gets KERR_UNAVAILABLE), running calls to etcd too.  Memory stays
+ * readable.  Call it before freeing the loops that storage posts to. */
+void storage_stop(struct storage *st);
+void storage_free(struct storage *st); /* stops first; no call may be running */
 DEFINE_AUTO(storage)
 
 /* Adding and removing is possible at any time (CRDs): the objects are there at once, nothing is loaded again. */
@@ -69,6 +72,7 @@ int64_t storage_revision(struct storage *st);     /* applied so far */
 uint64_t storage_incarnation(struct storage *st); /* changes when etcd's history was replaced under us */
 struct storage_stats {
     uint64_t records, record_bytes, events_applied, own_applied, revision_calls, reads_waited, resyncs, reconnects;
+    int64_t db_size; /* of etcd, looked at now and then; 0: not known */
 };
 void storage_get_stats(struct storage *st, struct storage_stats *ret);
 

@@ -95,6 +95,12 @@ void storage_apply_own(struct storage *st, struct store *s, const char *key, int
 struct kerr *storage_lease(struct storage *st, int64_t ttl_s, int64_t *ret) MUST_CHECK;
 void storage_forget_lease(struct storage *st, int64_t id);
 
+struct store *storage_store_at(struct storage *st, size_t i); /* with the table locked; NULL: no more */
+
+/* store_metrics.c */
+void storage_count_call(const struct store *s, const char *operation, uint64_t start_us, bool failed);
+void storage_write_metrics(struct sbuf *out, void *arg); /* a collector; arg is the storage */
+
 /* watch_hub.c */
 void hub_post(struct hub_port *port, struct store_event *ev);   /* with the store's lock held */
 void hub_post_reset(struct hub_port *port, struct store *s);    /* likewise: all its watchers of s end with 410 */

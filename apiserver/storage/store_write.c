@@ -66,9 +66,13 @@ read_live(struct write *w)
 {
     struct etcd_range range = { .key = w->full_key, .key_len = strlen(w->full_key) };
     struct etcd_range_info info;
+    uint64_t start = clock_mono_us();
+    struct kerr *err;
 
     set_current(w, NULL);
-    return etcd_get_range(etcd_of(w->s), &range, on_live_kv, w, &info);
+    err = etcd_get_range(etcd_of(w->s), &range, on_live_kv, w, &info);
+    storage_count_call(w->s, "get", start, err != NULL);
+    return err;
 }
 
 static struct kerr *
@@ -116,6 +120,7 @@ was_ours(const struct etcd_txn *txn, const struct etcd_txn_reply *reply)
 static struct kerr *
 do_guarded(struct write *w, struct etcd_txn *txn, int64_t *ret_revision)
 {
+    uint64_t start = clock_mono_us();
     struct etcd_txn_reply reply;
     struct kerr *err;
 
@@ -123,6 +128,7 @@ do_guarded(struct write *w, struct etcd_txn *txn, int64_t *ret_revision)
     txn->guard = ETCD_GUARD_MOD_REVISION;
     txn->expect = w->current ? w->current->revision : 0;
     err = etcd_do_txn(etcd_of(w->s), txn, &reply);
+    storage_count_call(w->s, txn->remove ? "delete" : w->current ? "update" : "create", start, err != NULL);
     if (err)
         return err;
     *ret_revision = 0;
