@@ -96,6 +96,10 @@ void check_tolerations(struct findings *f, const struct path *p, const struct to
 void check_node_selector(struct findings *f, const struct path *p, const struct node_selector *s);
 void check_taint_effect(struct findings *f, const struct path *p, const char *effect, bool allow_empty);
 void check_pull_policy(struct findings *f, const struct path *p, const char *policy);
+/* fieldPath, with an optional ['key'] behind labels and annotations: of env and of downward API files. */
+void check_field_ref(struct findings *f, const struct path *p, const struct object_field_selector *ref,
+                     const char *const *allowed);
+void check_resource_ref(struct findings *f, const struct path *p, const struct resource_field_selector *ref, bool volume);
 void check_pvc_spec(struct findings *f, const struct path *p, const struct persistent_volume_claim_spec *spec);
 /* init, ordinary, ephemeral; path frames live during the call. */
 void each_container(const struct pod_spec *spec, const struct path *spec_path,
