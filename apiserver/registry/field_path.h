@@ -52,6 +52,7 @@ void find_invalid_list(struct findings *f, const struct path *p, const struct st
 void find_invalid_map(struct findings *f, const struct path *p, const struct string_map *value, const char *detail);
 void find_invalid_raw(struct findings *f, const struct path *p, const char *json, const char *detail); /* value given as JSON */
 void find_unsupported(struct findings *f, const struct path *p, const char *value, const char *const *supported); /* NULL-terminated */
+void find_unsupported_raw(struct findings *f, const struct path *p, const char *json, const char *detail);
 void find_duplicate(struct findings *f, const struct path *p, const char *value);
 void find_duplicate_int(struct findings *f, const struct path *p, int64_t value);
 void find_duplicate_raw(struct findings *f, const struct path *p, const char *json, const char *detail);

@@ -183,6 +183,16 @@ find_unsupported(struct findings *f, const struct path *p, const char *value, co
 }
 
 void
+find_unsupported_raw(struct findings *f, const struct path *p, const char *json, const char *detail)
+{
+    AUTO_SBUF body = { 0 };
+
+    sbuf_addf(&body, "Unsupported value: %s", json);
+    add_detail(&body, detail);
+    add(f, p, "FieldValueNotSupported", &body);
+}
+
+void
 find_duplicate_raw(struct findings *f, const struct path *p, const char *json, const char *detail)
 {
     AUTO_SBUF body = { 0 };

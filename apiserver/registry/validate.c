@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apiserver/registry/validate.h"
+
+#include <string.h>
+
+#include "apiserver/registry/validate_kinds.h"
+
+struct kind_row {
+    const struct api_type *type;
+    enum name_rule name;
+    bool any_name; /* the kind has no rule for its name */
+    validate_fn *create;
+    validate_change_fn *update; /* NULL: an update is checked as `create` */
+    validate_change_fn *status;
+    struct {
+        const char *name;
+        validate_change_fn *fn;
+    } subresources[3];
+};
+
+#define KIND(cname, rule, ...) { .type = &api_type_##cname, .name = (rule), __VA_ARGS__ }
+
+static const struct kind_row rows[] = {
+    KIND(pod, NAME_DNS_SUBDOMAIN, .create = pod_create, .update = pod_update, .status = pod_status,
+         .subresources = { { "ephemeralcontainers", pod_ephemeral_containers }, { "resize", pod_resize } }),
+    KIND(pod_template, NAME_DNS_SUBDOMAIN, .create = pod_template_create),
+    KIND(service, NAME_DNS_LABEL_1035, .create = service_create, .update = service_update, .status = service_status),
+    KIND(endpoints, NAME_DNS_SUBDOMAIN, .create = endpoints_create),
+    KIND(endpoint_slice, NAME_DNS_SUBDOMAIN, .create = endpoint_slice_create, .update = endpoint_slice_update),
+    KIND(deployment, NAME_DNS_SUBDOMAIN, .create = deployment_create, .update = deployment_update,
+         .status = deployment_status),
+    KIND(replica_set, NAME_DNS_SUBDOMAIN, .create = replica_set_create, .update = replica_set_update,
+         .status = replica_set_status),
+    KIND(stateful_set, NAME_DNS_LABEL, .create = stateful_set_create, .update = stateful_set_update,
+         .status = stateful_set_status),
+    KIND(daemon_set, NAME_DNS_SUBDOMAIN, .create = daemon_set_create, .update = daemon_set_update,
+         .status = daemon_set_status),
+    KIND(controller_revision, NAME_DNS_SUBDOMAIN, .create = controller_revision_create,
+         .update = controller_revision_update),
+};
+
+static const struct kind_row *
+row_of(const struct api_kind *kind)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].type == kind->type)
+            return &rows[i];
+    return NULL;
+}
+
+static const struct object_meta *
+meta_of(const struct api_kind *kind, const void *body)
+{
+    return kind->meta_offset < 0 ? NULL : (const void *)((const char *)body + kind->meta_offset);
+}
+
+static bool
+listed_before(const struct kerr *err, uint32_t i)
+{
+    for (uint32_t k = 0; k < i; k++)
+        if (strcmp(err->causes[k].field, err->causes[i].field) == 0 &&
+            strcmp(err->causes[k].message, err->causes[i].message) == 0)
+            return true;
+    return false;
+}
+
+/* "Deployment.apps "x" is invalid: <field>: <text>", several in brackets, equal ones once. */
+static struct kerr *
+conclude(struct findings *f, const struct api_kind *kind, const struct object_meta *meta)
+{
+    struct kerr *err = f->err;
+    const char *name = meta ? str_safe(meta->name) : "";
+    AUTO_SBUF text = { 0 };
+    uint32_t kept = 0;
+
+    if (!err)
+        return NULL;
+    for (uint32_t i = 0; i < err->ncauses; i++) {
+        if (listed_before(err, i))
+            continue;
+        sbuf_addf(&text, "%s%s: %s", kept++ ? ", " : "", err->causes[i].field, err->causes[i].message);
+    }
+    free(err->message);
+    err->message = xasprintf(kept > 1 ? "%s%s%s \"%s\" is invalid: [%s]" : "%s%s%s \"%s\" is invalid: %s", kind->kind,
+                             *kind->group ? "." : "", kind->group, name, sbuf_str(&text));
+    return kerr_about(err, kind->group, kind->kind, name);
+}
+
+struct kerr *
+validate_create(const struct api_kind *kind, const void *body, const struct validate_opts *opts)
+{
+    const struct kind_row *row = row_of(kind);
+    const struct object_meta *meta = meta_of(kind, body);
+    struct findings f = { .opts = opts };
+
+    if (meta && kind->resource)
+        check_meta_create(&f, meta, kind->namespaced, row && row->any_name ? NAME_PATH_SEGMENT
+                                                      : row                ? row->name
+                                                                           : NAME_DNS_SUBDOMAIN);
+    if (row && row->create)
+        row->create(&f, body);
+    return conclude(&f, kind, meta);
+}
+
+static struct kerr *
+check_change(const struct api_kind *kind, const struct kind_row *row, validate_change_fn *fn, bool full, const void *body,
+             const void *old, const struct validate_opts *opts)
+{
+    const struct object_meta *meta = meta_of(kind, body), *old_meta = meta_of(kind, old);
+    struct findings f = { .opts = opts };
+
+    if (meta && kind->resource)
+        check_meta_update(&f, meta, old_meta);
+    if (fn)
+        fn(&f, body, old);
+    else if (full && row && row->create)
+        row->create(&f, body);
+    return conclude(&f, kind, meta);
+}
+
+struct kerr *
+validate_update(const struct api_kind *kind, const void *body, const void *old, const struct validate_opts *opts)
+{
+    const struct kind_row *row = row_of(kind);
+
+    return check_change(kind, row, row ? row->update : NULL, true, body, old, opts);
+}
+
+struct kerr *
+validate_status_update(const struct api_kind *kind, const void *body, const void *old, const struct validate_opts *opts)
+{
+    const struct kind_row *row = row_of(kind);
+
+    return check_change(kind, row, row ? row->status : NULL, false, body, old, opts);
+}
+
+struct kerr *
+validate_subresource(const struct api_kind *kind, const char *subresource, const void *body, const void *old,
+                     const struct validate_opts *opts)
+{
+    const struct kind_row *row = row_of(kind);
+
+    if (strcmp(subresource, "status") == 0)
+        return validate_status_update(kind, body, old, opts);
+    for (size_t i = 0; row && i < ARRAY_LEN(row->subresources) && row->subresources[i].name; i++)
+        if (strcmp(row->subresources[i].name, subresource) == 0)
+            return check_change(kind, row, row->subresources[i].fn, false, body, old, opts);
+    return validate_update(kind, body, old, opts);
+}
