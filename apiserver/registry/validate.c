@@ -37,6 +37,14 @@ static const struct kind_row rows[] = {
          .status = daemon_set_status),
     KIND(controller_revision, NAME_DNS_SUBDOMAIN, .create = controller_revision_create,
          .update = controller_revision_update),
+    KIND(persistent_volume, NAME_DNS_SUBDOMAIN, .create = persistent_volume_create, .update = persistent_volume_update),
+    KIND(persistent_volume_claim, NAME_DNS_SUBDOMAIN, .create = persistent_volume_claim_create,
+         .update = persistent_volume_claim_update, .status = persistent_volume_claim_status),
+    KIND(storage_class, NAME_DNS_SUBDOMAIN, .create = storage_class_create, .update = storage_class_update),
+    KIND(csi_driver, NAME_DNS_SUBDOMAIN, .create = csi_driver_create, .update = csi_driver_update),
+    KIND(csi_node, NAME_DNS_SUBDOMAIN, .create = csi_node_create),
+    KIND(volume_attachment, NAME_DNS_SUBDOMAIN, .create = volume_attachment_create, .update = volume_attachment_update),
+    KIND(csi_storage_capacity, NAME_DNS_SUBDOMAIN, .create = csi_storage_capacity_create),
 };
 
 static const struct kind_row *

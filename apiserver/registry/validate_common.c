@@ -106,9 +106,9 @@ check_protocol(struct findings *f, const struct path *p, const char *value)
 bool
 check_ip_ok(struct findings *f, const struct path *p, const char *value)
 {
-    struct ip_addr ip;
+    struct api_ip ip;
 
-    if (ip_parse(value, &ip))
+    if (api_ip_parse(value, &ip))
         return true;
     find_invalid(f, p, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     return false;
@@ -124,14 +124,14 @@ void
 check_non_special_ip(struct findings *f, const struct path *p, const char *value)
 {
     static const uint8_t zero[16], one[16] = { [15] = 1 };
-    struct ip_addr ip;
+    struct api_ip ip;
 
-    if (!ip_parse(value, &ip)) {
+    if (!api_ip_parse(value, &ip)) {
         find_invalid(f, p, value, "must be a valid IP address");
         return;
     }
     const uint8_t *b = ip.bytes, *v4 = b + 12;
-    bool is_v4 = ip_is_v4(&ip);
+    bool is_v4 = api_ip_is_v4(&ip);
     if (is_v4 ? memcmp(v4, zero, 4) == 0 : memcmp(b, zero, 16) == 0)
         find_invalid(f, p, value, "may not be unspecified (%s)", value);
     if (is_v4 ? v4[0] == 127 : memcmp(b, one, 16) == 0)
@@ -145,10 +145,10 @@ check_non_special_ip(struct findings *f, const struct path *p, const char *value
 void
 check_cidr(struct findings *f, const struct path *p, const char *value)
 {
-    struct ip_addr ip;
+    struct api_ip ip;
     unsigned bits;
 
-    if (!cidr_parse(value, &ip, &bits))
+    if (!api_cidr_parse(value, &ip, &bits))
         find_invalid(f, p, value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
 }
 

@@ -336,9 +336,9 @@ check_address_pair(struct findings *f, const struct path *p, const char *const *
     unsigned v4 = 0, v6 = 0;
 
     for (uint32_t i = 0; i < len; i++) {
-        struct ip_addr ip;
-        if (check_ip_ok(f, AT_INDEX(p, i), ips[i]) && ip_parse(ips[i], &ip))
-            *(ip_is_v4(&ip) ? &v4 : &v6) += 1;
+        struct api_ip ip;
+        if (check_ip_ok(f, AT_INDEX(p, i), ips[i]) && api_ip_parse(ips[i], &ip))
+            *(api_ip_is_v4(&ip) ? &v4 : &v6) += 1;
     }
     if (len < 2)
         return;

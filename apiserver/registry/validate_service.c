@@ -141,7 +141,7 @@ check_cluster_ips(struct findings *f, const struct path *p, const struct service
     const struct string_slice *ips = &s->cluster_ips;
     const struct path *at = AT(p, "clusterIPs");
     bool bad = false, v4[2] = { false, false };
-    struct ip_addr ip;
+    struct api_ip ip;
 
     if (!str_empty(s->cluster_ip)) {
         if (ips->len == 0)
@@ -166,7 +166,7 @@ check_cluster_ips(struct findings *f, const struct path *p, const struct service
     if (bad || is_headless(s))
         return;
     for (uint32_t i = 0; i < ips->len && i < 2; i++)
-        v4[i] = ip_parse(ips->items[i], &ip) && ip_is_v4(&ip);
+        v4[i] = api_ip_parse(ips->items[i], &ip) && api_ip_is_v4(&ip);
     if (ips->len > 1 && v4[0] == v4[1])
         find_invalid_list(f, at, ips, "may specify no more than one IP for each IP family");
     for (uint32_t i = 0; i < ips->len && i < s->ip_families.len && i < 2; i++) {
@@ -357,7 +357,7 @@ service_status(struct findings *f, const void *body, const void *old)
     for (uint32_t i = 0; i < l->len; i++) {
         const struct load_balancer_ingress *in = &l->items[i];
         const struct path *at = AT_INDEX(p, i);
-        struct ip_addr ip;
+        struct api_ip ip;
         if (!str_empty(in->ip))
             check_ip(f, AT(at, "ip"), in->ip);
         if (!in->ip_mode) {
@@ -368,7 +368,7 @@ service_status(struct findings *f, const void *body, const void *old)
         else if (!is_one_of(in->ip_mode, modes))
             find_unsupported(f, AT(at, "ipMode"), in->ip_mode, modes);
         check_optional_name(f, AT(at, "hostname"), NAME_DNS_SUBDOMAIN, in->hostname);
-        if (ip_parse(in->hostname, &ip))
+        if (api_ip_parse(in->hostname, &ip))
             find_invalid(f, AT(at, "hostname"), in->hostname, "must be a DNS name, not an IP address");
     }
 }
@@ -422,7 +422,7 @@ endpoints_create(struct findings *f, const void *body)
 static void
 check_slice_address(struct findings *f, const struct path *p, const char *type, const char *address)
 {
-    struct ip_addr ip;
+    struct api_ip ip;
 
     if (str_eq(type, "FQDN")) {
         check_name(f, p, NAME_DNS_SUBDOMAIN, address);
@@ -431,7 +431,7 @@ check_slice_address(struct findings *f, const struct path *p, const char *type, 
     bool v4 = str_eq(type, "IPv4");
     if (!v4 && !str_eq(type, "IPv6"))
         return;
-    if (!ip_parse(address, &ip) || ip_is_v4(&ip) != v4)
+    if (!api_ip_parse(address, &ip) || api_ip_is_v4(&ip) != v4)
         find_invalid(f, p, address, "must be a valid %s address", type);
     else
         check_non_special_ip(f, p, address);

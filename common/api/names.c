@@ -367,9 +367,9 @@ parse_v4(const char *s, uint8_t ret[4])
 }
 
 bool
-ip_parse(const char *s, struct ip_addr *ret)
+api_ip_parse(const char *s, struct api_ip *ret)
 {
-    struct ip_addr ip = { .bytes = { [10] = 0xff, [11] = 0xff } };
+    struct api_ip ip = { .bytes = { [10] = 0xff, [11] = 0xff } };
 
     if (str_empty(s))
         return false;
@@ -383,7 +383,7 @@ ip_parse(const char *s, struct ip_addr *ret)
 }
 
 bool
-ip_is_v4(const struct ip_addr *ip)
+api_ip_is_v4(const struct api_ip *ip)
 {
     static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -391,11 +391,11 @@ ip_is_v4(const struct ip_addr *ip)
 }
 
 bool
-cidr_parse(const char *s, struct ip_addr *ret_ip, unsigned *ret_bits)
+api_cidr_parse(const char *s, struct api_ip *ret_ip, unsigned *ret_bits)
 {
     char text[64];
     int32_t bits;
-    struct ip_addr ip;
+    struct api_ip ip;
     const char *slash = s ? strchr(s, '/') : NULL;
 
     if (!slash || (size_t)(slash - s) >= sizeof text || parse_i32(slash + 1, &bits) || bits < 0)
@@ -403,7 +403,7 @@ cidr_parse(const char *s, struct ip_addr *ret_ip, unsigned *ret_bits)
     memcpy(text, s, (size_t)(slash - s));
     text[slash - s] = '\0';
     bool v4_text = !strchr(text, ':');
-    if (!ip_parse(text, &ip) || bits > (v4_text ? 32 : 128))
+    if (!api_ip_parse(text, &ip) || bits > (v4_text ? 32 : 128))
         return false;
     *ret_ip = ip;
     *ret_bits = (unsigned)bits;
@@ -411,10 +411,10 @@ cidr_parse(const char *s, struct ip_addr *ret_ip, unsigned *ret_bits)
 }
 
 void
-ip_format(const struct ip_addr *ip, char ret[IP_TEXT_SIZE])
+api_ip_format(const struct api_ip *ip, char ret[API_IP_TEXT_SIZE])
 {
-    if (ip_is_v4(ip))
-        inet_ntop(AF_INET, ip->bytes + 12, ret, IP_TEXT_SIZE);
+    if (api_ip_is_v4(ip))
+        inet_ntop(AF_INET, ip->bytes + 12, ret, API_IP_TEXT_SIZE);
     else
-        inet_ntop(AF_INET6, ip->bytes, ret, IP_TEXT_SIZE);
+        inet_ntop(AF_INET6, ip->bytes, ret, API_IP_TEXT_SIZE);
 }

@@ -40,13 +40,13 @@ bool name_ok(enum name_rule rule, const char *value);
 
 /* As Go's net.ParseIP and net.ParseCIDR in their old lenient form (leading zeros in IPv4 are allowed).
  * IPv4 is stored as ::ffff:a.b.c.d. */
-struct ip_addr {
+struct api_ip {
     uint8_t bytes[16];
 };
-bool ip_parse(const char *s, struct ip_addr *ret);
-bool ip_is_v4(const struct ip_addr *ip);
-bool cidr_parse(const char *s, struct ip_addr *ret_ip, unsigned *ret_bits); /* bits: 0-32 for IPv4, else 0-128 */
-#define IP_TEXT_SIZE 46
-void ip_format(const struct ip_addr *ip, char ret[IP_TEXT_SIZE]); /* canonical */
+bool api_ip_parse(const char *s, struct api_ip *ret);
+bool api_ip_is_v4(const struct api_ip *ip);
+bool api_cidr_parse(const char *s, struct api_ip *ret_ip, unsigned *ret_bits); /* bits: 0-32 for IPv4, else 0-128 */
+#define API_IP_TEXT_SIZE 46
+void api_ip_format(const struct api_ip *ip, char ret[API_IP_TEXT_SIZE]); /* canonical */
 
 #endif
