@@ -4,6 +4,8 @@
 #include "common/api/values.h"
 #include "kubelet/api_build.h"
 
+#define ERR_IMAGE_PULL_SHOWN_MS 3000
+
 struct work { /* one call of pod_decide() */
     const struct pod_view *v;
     struct arena *a;
@@ -370,6 +372,23 @@ decide_inits(struct work *w)
     return true;
 }
 
+/* ErrImagePull is shown for a moment, then ImagePullBackOff until the next try. */
+static void
+pull_back_off(struct work *w, const struct pod_container *pc, const struct container_record *r)
+{
+    struct pod_action *x;
+
+    if (!str_eq(r->wait_reason, "ErrImagePull"))
+        return;
+    if (w->v->now_ms < r->image_failed_ms + ERR_IMAGE_PULL_SHOWN_MS) {
+        wake_at(w, r->image_failed_ms + ERR_IMAGE_PULL_SHOWN_MS);
+        return;
+    }
+    x = add(w, POD_BACK_OFF, pc->c->name);
+    x->reason = "ImagePullBackOff";
+    x->message = arena_printf(w->a, "Back-off pulling image \"%s\": ErrImagePull: %s", pc->c->image, str_safe(r->wait_message));
+}
+
 static void
 start(struct work *w, const struct pod_container *pc)
 {
@@ -381,6 +400,7 @@ start(struct work *w, const struct pod_container *pc)
         return;
     if (r && r->image == IMAGE_FAILED && w->v->now_ms < r->image_retry_ms) {
         wake_at(w, r->image_retry_ms);
+        pull_back_off(w, pc, r);
         return;
     }
     if (r && w->v->now_ms < r->start_retry_ms) {
@@ -435,7 +455,8 @@ decide_container(struct work *w, const struct pod_container *pc)
         if (c->hash && c->hash != pod_container_hash(pc->c))
             kill_container(w, c, pod_grace_s(w->v->pod), arena_printf(w->a, "Container %s definition changed, will be restarted", c->name));
         else if (r && !str_empty(r->doomed_id) && str_eq(r->doomed_id, c->id))
-            kill_container(w, c, r->doomed_grace_s >= 0 ? r->doomed_grace_s : pod_grace_s(w->v->pod), r->doomed_message);
+            kill_container(w, c, r->doomed_grace_s >= 0 ? r->doomed_grace_s : pod_grace_s(w->v->pod),
+                           arena_strdup(w->a, str_safe(r->doomed_message)));
         break;
     case RT_UNKNOWN:
         kill_container(w, c, pod_grace_s(w->v->pod), arena_printf(w->a, "Container %s is in an unknown state, try killing it before restart", c->name));

@@ -19,6 +19,7 @@ struct container_record {
     char *image_ref;         /* IMAGE_READY: what to run */
     uint32_t image_failures;
     int64_t image_retry_ms;  /* IMAGE_FAILED: not before */
+    int64_t image_failed_ms; /* IMAGE_FAILED: since */
     /* why it waits, as status.state.waiting; NULL = nothing special */
     char *wait_reason, *wait_message;
     /* CrashLoopBackOff */
