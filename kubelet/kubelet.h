@@ -23,7 +23,7 @@ struct daemon;
 struct images;
 struct informer;
 struct informers;
-struct node;
+struct node_agent;
 struct pleg;
 struct pod_workers;
 struct pool;
@@ -45,7 +45,7 @@ struct kubelet {
     struct status_manager *status;
     struct prober *prober;
     struct images *images;
-    struct node *node;
+    struct node_agent *node;
     struct object_source src;
     struct resolver resolver;
     struct node_identity identity;
