@@ -22,7 +22,6 @@ cni_config_text(const struct strlist *cidrs, struct sbuf *out)
                    "      \"type\": \"bridge\",\n"
                    "      \"bridge\": \"cni0\",\n"
                    "      \"isGateway\": true,\n"
-                   "      \"isDefaultGateway\": true,\n"
                    "      \"hairpinMode\": true,\n"
                    "      \"ipMasq\": false,\n"
                    "      \"ipam\": {\n"
