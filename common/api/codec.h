@@ -54,6 +54,13 @@ struct kerr *list_decode_json(const char *json, size_t len, const struct api_kin
 struct kerr *list_decode_pb(const void *data, size_t len, const struct api_kind *item_kind,
                             void (*item_fn)(struct object *obj, void *arg), void *arg,
                             struct list_head_info *ret) MUST_CHECK;
+/* A whole list with its envelope, of items as pb_encode() wrote them. */
+struct pb_item {
+    const void *data;
+    size_t len;
+};
+void list_encode_pb(const struct api_kind *item_kind, const struct list_head_info *head, const struct pb_item *items, size_t n,
+                    struct sbuf *out);
 
 /* --- walkers without a format --- */
 void api_copy(const struct api_type *t, struct arena *a, const void *from, void *to); /* deep; `to` is overwritten */

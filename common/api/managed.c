@@ -41,6 +41,7 @@ static bool entries_equal_but_time(const struct managed_fields_entry_slice *a, c
 static struct entry *entries_find(struct entries *e, bool applied, const struct managed_request *req);
 static struct entry *entries_add(struct arena *a, struct entries *e);
 static void entries_drop_empty(struct entries *e);
+static void entries_drop_unknown(struct entries *e, const struct api_kind *kind);
 static void entries_cap(struct arena *a, struct entries *e);
 static void entries_take(struct arena *a, struct entries *e, const struct field_diff *d, const struct entry *but);
 static void update_entries(struct arena *a, struct entries *e, const struct field_diff *d, const struct managed_request *req);
@@ -113,6 +114,7 @@ managed_fields_update(const struct object *old, struct object *new_obj, const st
     choose_entries(a, before, &mine, req, &entries);
     if (!entries.len && old_meta && !str_empty(old_meta->uid))
         return; /* not tracked from its creation on: not tracked now */
+    entries_drop_unknown(&entries, object_kind(new_obj));
     update_entries(a, &entries, &d, req);
     entries_encode(a, object_arena(new_obj), &entries, &meta->managed_fields);
 }
@@ -231,8 +233,8 @@ static struct kerr *run_apply(struct apply *ap) MUST_CHECK;
 static struct kerr *tree_entries(struct arena *a, const json_t *tree, struct managed_fields_entry_slice *ret) MUST_CHECK;
 static json_t *entries_to_tree(const struct managed_fields_entry_slice *s);
 static void set_managed_fields(json_t *tree, const struct managed_fields_entry_slice *s);
-static struct kerr *apply_tree(struct merge_schema schema, json_t *empty, const json_t *live, const json_t *applied,
-                               const struct managed_request *req, json_t **ret) MUST_CHECK;
+static struct kerr *apply_tree(const struct api_kind *kind, struct merge_schema schema, json_t *empty, const json_t *live,
+                               const json_t *applied, const struct managed_request *req, json_t **ret) MUST_CHECK;
 
 struct kerr *
 managed_fields_apply(const struct api_kind *kind, const struct object *live, const json_t *applied,
@@ -253,7 +255,7 @@ managed_fields_apply(const struct api_kind *kind, const struct object *live, con
         err = tree_load(text.s, text.len, &tree);
     }
     if (!err)
-        err = apply_tree(merge_schema_of_type(kind->type), empty, tree, applied, req, &merged);
+        err = apply_tree(kind, merge_schema_of_type(kind->type), empty, tree, applied, req, &merged);
     if (err)
         return err;
     sbuf_clear(&text);
@@ -267,11 +269,12 @@ managed_fields_apply_tree(struct merge_schema schema, const json_t *live, const 
 {
     AUTO_JSON *empty = json_object();
 
-    return apply_tree(schema, empty, live, applied, req, ret);
+    return apply_tree(NULL, schema, empty, live, applied, req, ret);
 }
 
+/* kind NULL: a custom resource. */
 static struct kerr *
-apply_tree(struct merge_schema schema, json_t *empty, const json_t *live, const json_t *applied,
+apply_tree(const struct api_kind *kind, struct merge_schema schema, json_t *empty, const json_t *live, const json_t *applied,
            const struct managed_request *req, json_t **ret)
 {
     AUTO(arena) *a = arena_new(32 * 1024);
@@ -290,6 +293,7 @@ apply_tree(struct merge_schema schema, json_t *empty, const json_t *live, const 
         return err;
     if (!entries_decode(a, &before, &ap.entries))
         return kerr_new(KERR_INTERNAL, "failed to decode managed fields");
+    entries_drop_unknown(&ap.entries, kind);
     if (live && !ap.entries.len)
         apply_before_first(&ap);
     err = run_apply(&ap);
@@ -798,6 +802,18 @@ entries_drop_empty(struct entries *e)
 
     for (uint32_t i = 0; i < e->len; i++)
         if (!field_set_empty(e->items[i].set))
+            e->items[n++] = e->items[i];
+    e->len = n;
+}
+
+/* Entries of versions the kind does not have (any more). */
+static void
+entries_drop_unknown(struct entries *e, const struct api_kind *kind)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < e->len; i++)
+        if (!kind || api_kind_find(e->items[i].api_version, kind->kind))
             e->items[n++] = e->items[i];
     e->len = n;
 }

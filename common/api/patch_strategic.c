@@ -53,6 +53,7 @@ static char *item_id(const json_t *item, const char *merge_key);
 static json_t *index_of(const json_t *list, const char *merge_key);
 static const char *list_name(const char *key, const char *directive);
 static json_type type_class(const json_t *v);
+static struct kerr *in_place(struct kerr *err, const char *where) MUST_CHECK;
 
 struct kerr *
 patch_strategic(const struct api_type *t, json_t *original_taken, json_t *patch, json_t **ret)
@@ -141,13 +142,13 @@ merge_member(json_t *original, const char *key, json_t *value, struct view view)
         if (m.replace_object)
             merged = json_incref(value);
         else if ((err = merge_object(mine, value, m.inner, &merged)))
-            return kerr_wrap(err, "%s", key);
+            return in_place(err, key);
     } else if (!m.merge_list) {
         merged = deletion ? json_incref(mine) : json_incref(value);
     } else if (deletion) {
         merged = delete_from(mine, value);
     } else if ((err = merge_list(mine, value, &m, &merged))) {
-        return kerr_wrap(err, "%s", key);
+        return in_place(err, key);
     }
     json_object_set_new(original, key, merged);
     return NULL;
@@ -265,7 +266,7 @@ merge_items(json_t *original, json_t *patch, const struct member *m, json_t **re
         }
         err = merge_object(json_array_get(merged, (size_t)json_integer_value(at)), item, m->inner, &together);
         if (err)
-            return kerr_wrap(err, "[%s=%s]", m->merge_key, id + 1);
+            return in_place(err, id + 1);
         json_array_set(merged, (size_t)json_integer_value(at), together);
     }
     return order_items(merged, rest, server, m->merge_key, ret);
@@ -359,7 +360,7 @@ apply_orders(json_t *original, json_t *patch, struct view view)
         json_object_del(patch, directives.items[i]);
         err = apply_order(original, patch, list_key, order, view);
         if (err)
-            return kerr_wrap(err, "%s", list_key);
+            return in_place(err, list_key);
     }
     return NULL;
 }
@@ -662,4 +663,11 @@ no_merge_key(const json_t *item, const char *merge_key)
 
     tree_dump(item, &text);
     return kerr_new(KERR_BAD_REQUEST, "map: %s does not contain declared merge key: %s", sbuf_str(&text), str_safe(merge_key));
+}
+
+/* Says where a patch is wrong; upstream's one sentence for 422 stays as it is. */
+static struct kerr *
+in_place(struct kerr *err, const char *where)
+{
+    return err->reason == KERR_INVALID ? err : kerr_wrap(err, "%s", where);
 }

@@ -59,6 +59,18 @@ pb_encode(const struct api_type *t, const void *body, struct sbuf *out)
     back_finish(&b, out);
 }
 
+/* The envelope around what is written: runtime.Unknown, whose raw part began at mark. */
+static void
+put_envelope(struct back *b, size_t mark, const char *api_version, const char *kind)
+{
+    put_header(b, PB_UNKNOWN_RAW, mark);
+    mark = b->len;
+    put_string(b, PB_TYPE_META_KIND, kind);
+    put_string(b, PB_TYPE_META_API_VERSION, api_version);
+    put_header(b, PB_UNKNOWN_TYPE_META, mark);
+    put_bytes(b, PB_MAGIC, PB_MAGIC_LEN);
+}
+
 void
 object_encode_pb(const struct object *obj, struct sbuf *out)
 {
@@ -71,12 +83,33 @@ object_encode_pb(const struct object *obj, struct sbuf *out)
     put_string(&b, PB_UNKNOWN_CONTENT_ENCODING, "");
     mark = b.len;
     put_message(&b, kind->type, object_body(obj));
-    put_header(&b, PB_UNKNOWN_RAW, mark);
+    put_envelope(&b, mark, named ? api_kind_api_version(kind) : "", named ? kind->kind : "");
+    back_finish(&b, out);
+}
+
+void
+list_encode_pb(const struct api_kind *item_kind, const struct list_head_info *head, const struct pb_item *items, size_t n,
+               struct sbuf *out)
+{
+    AUTO_FREE char *kind = xasprintf("%sList", item_kind->kind);
+    struct back b = { 0 };
+    size_t raw, mark;
+
+    put_string(&b, PB_UNKNOWN_CONTENT_TYPE, "");
+    put_string(&b, PB_UNKNOWN_CONTENT_ENCODING, "");
+    raw = b.len;
+    while (n-- > 0)
+        put_blob(&b, PB_LIST_ITEMS, items[n].data, items[n].len);
     mark = b.len;
-    put_string(&b, PB_TYPE_META_KIND, named ? kind->kind : "");
-    put_string(&b, PB_TYPE_META_API_VERSION, named ? api_kind_api_version(kind) : "");
-    put_header(&b, PB_UNKNOWN_TYPE_META, mark);
-    put_bytes(&b, PB_MAGIC, PB_MAGIC_LEN);
+    if (head->remaining_item_count >= 0) {
+        put_varint(&b, (uint64_t)head->remaining_item_count);
+        put_tag(&b, PB_LIST_META_REMAINING, PB_VARINT);
+    }
+    put_string(&b, PB_LIST_META_CONTINUE, head->continue_token);
+    put_string(&b, PB_LIST_META_RESOURCE_VERSION, head->resource_version);
+    put_string(&b, PB_LIST_META_SELF_LINK, "");
+    put_header(&b, PB_LIST_META, mark);
+    put_envelope(&b, raw, api_kind_api_version(item_kind), kind);
     back_finish(&b, out);
 }
 

@@ -19,6 +19,8 @@ tree_load(const char *json, size_t len, json_t **ret)
     json_error_t error;
 
     tree = json_loadb(json, len, JSON_DECODE_ANY, &error);
+    if (!tree && json_error_code(&error) == json_error_numeric_overflow) /* beyond int64: a float, as in Go */
+        tree = json_loadb(json, len, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
     if (!tree)
         return kerr_new(KERR_BAD_REQUEST, "invalid JSON at line %d, column %d: %s", error.line, error.column, error.text);
     if (tree_depth(tree) > CODEC_MAX_DEPTH)

@@ -258,6 +258,16 @@ reset_and_bad_managed_fields(void **state)
     managed_fields_update(v1, v3, &req);
     assert_entry(v3, "kubectl-create", "Update", DEPLOYMENT_FIELDS);
 
+    /* entries of versions the kind lost go with the next change */
+    AUTO(object) *v5 = object_copy(v1);
+    AUTO(object) *v6 = object_copy(v1);
+    object_meta(v5)->managed_fields.items[0].api_version = "extensions/v1beta1";
+    *OBJECT_BODY(v6, deployment)->spec.replicas = 4;
+    object_meta(v6)->managed_fields = (struct managed_fields_entry_slice){ 0 };
+    managed_fields_update(v5, v6, &req);
+    assert_int_equal(object_meta(v6)->managed_fields.len, 1);
+    assert_entry(v6, "x", "Update", "{\"f:spec\":{\"f:replicas\":{}}}");
+
     /* an object that was never tracked stays untracked on updates */
     AUTO(object) *v4 = object_copy(v2);
     *OBJECT_BODY(v4, deployment)->spec.replicas = 9;
@@ -583,6 +593,34 @@ atomic_and_empty(void **state)
     assert_int_equal(d->spec.template.spec.volumes.len, 0);
 }
 
+/* Order of merged items, on a set: { live, applied, merged } */
+static void
+order_of_merged_items(void **state)
+{
+    static const char *const cases[][3] = {
+        { "abc", "cb", "acb" }, { "123", "34", "1234" }, { "1234", "41", "2341" }, { "ab", "ba", "ba" }, { "ab", "", "ab" },
+        { "", "ba", "ba" },     { "abc", "b", "abc" },   { "ac", "abc", "abc" },   { "abcd", "dxb", "acdxb" },
+    };
+
+    for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+        struct sbuf doc[2] = { 0 };
+        for (int side = 0; side < 2; side++) {
+            sbuf_adds(&doc[side], "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\",\"finalizers\":[");
+            for (const char *p = cases[c][side]; *p; p++)
+                sbuf_addf(&doc[side], "%s\"%c\"", p == cases[c][side] ? "" : ",", *p);
+            sbuf_adds(&doc[side], "]}}");
+        }
+        AUTO(object) *live = object_of(sbuf_str(&doc[0]));
+        AUTO(object) *merged = applied(live, sbuf_str(&doc[1]), "x", 1);
+        AUTO_SBUF got = { 0 };
+        for (uint32_t i = 0; i < object_meta(merged)->finalizers.len; i++)
+            sbuf_adds(&got, object_meta(merged)->finalizers.items[i]);
+        assert_string_equal(sbuf_str(&got), cases[c][2]);
+        sbuf_done(&doc[0]);
+        sbuf_done(&doc[1]);
+    }
+}
+
 /* --- custom resources: nothing is known --- */
 
 static void
@@ -625,7 +663,7 @@ main(void)
         cmocka_unit_test(many_updaters_are_capped), cmocka_unit_test(sets_lists_and_duplicates), cmocka_unit_test(types_that_are_owned_whole),
         cmocka_unit_test(apply_creates_and_removes), cmocka_unit_test(apply_conflicts), cmocka_unit_test(conflict_with_an_updater),
         cmocka_unit_test(last_applied_hand_over), cmocka_unit_test(before_first_apply), cmocka_unit_test(apply_keyed_lists),
-        cmocka_unit_test(bad_configurations), cmocka_unit_test(atomic_and_empty), cmocka_unit_test(trees),
+        cmocka_unit_test(bad_configurations), cmocka_unit_test(atomic_and_empty), cmocka_unit_test(order_of_merged_items), cmocka_unit_test(trees),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,7 +160,7 @@ without_a_schema(void **state)
 static void
 text_of_trees(void **state)
 {
-    static const char *const same[] = { "{\"b\":1,\"a\":[1,-2,true,null,\"x\\u003cy\\n\"]}", "0.1", "1e+300", "-1.5", "{}", "[]", "\"\"" };
+    static const char *const same[] = { "{\"b\":1,\"a\":[1,-2,true,null,\"x\\u003cy\\n\"]}", "0.1", "1e+300", "-1.5", "1e+20", "{}", "[]", "\"\"" };
 
     for (size_t i = 0; i < ARRAY_LEN(same); i++) {
         AUTO_JSON *tree = NULL;

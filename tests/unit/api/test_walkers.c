@@ -405,6 +405,64 @@ lists(void **state)
     list_head_info_done(&info);
 }
 
+static void
+lists_go_out_as_they_came_in(void **state)
+{
+    struct list_head_info head = { .resource_version = "42", .continue_token = "tok", .remaining_item_count = 7 }, back;
+    struct pb_item items[3];
+    struct sbuf bodies[3] = { 0 };
+    AUTO_SBUF all = { 0 };
+    AUTO_SBUF names = { 0 };
+
+    for (int i = 0; i < 3; i++) {
+        AUTO(object) *obj = object_new_of("v1", "Pod");
+        object_meta(obj)->name = (const char *[]){ "x", "y", "z" }[i];
+        pb_encode(&api_type_pod, object_body(obj), &bodies[i]);
+        items[i] = (struct pb_item){ bodies[i].s, bodies[i].len };
+    }
+    list_encode_pb(api_kind_find("v1", "Pod"), &head, items, 3, &all);
+    assert_memory_equal(all.s, "k8s\0\x0a\x0d\x0a\x02v1\x12\x07PodList\x12", 20);
+    assert_null(list_decode_pb(all.s, all.len, api_kind_find("v1", "Pod"), take_item, &names, &back));
+    assert_string_equal(sbuf_str(&names), "x,y,z,");
+    assert_string_equal(back.resource_version, "42");
+    assert_string_equal(back.continue_token, "tok");
+    assert_int_equal(back.remaining_item_count, 7);
+    list_head_info_done(&back);
+    for (int i = 0; i < 3; i++)
+        sbuf_done(&bodies[i]);
+}
+
+/* proto3: nothing that is zero, maps, nested messages; then the same from packed and from plain lists. */
+static void
+cri_messages(void **state)
+{
+    AUTO(arena) *a = arena_new(0);
+    AUTO_SBUF pb = { 0 };
+    struct cri_pod_sandbox_metadata meta = { .name = "p", .namespace = "n" };
+    struct string_map_entry label = { "k", "" };
+    struct cri_pod_sandbox_config c = { .metadata = &meta, .hostname = "", .labels = { &label, 1, 1 } }, *back;
+    static const char want[] = "\x0a\x06\x0a\x01p\x1a\x01n\x32\x05\x0a\x01k\x12\x00";
+
+    pb_encode(&api_type_cri_pod_sandbox_config, &c, &pb);
+    assert_int_equal(pb.len, sizeof(want) - 1);
+    assert_memory_equal(pb.s, want, pb.len);
+    back = arena_alloc(a, sizeof(*back));
+    assert_null(pb_decode(&api_type_cri_pod_sandbox_config, a, pb.s, pb.len, back));
+    assert_true(api_equal(&api_type_cri_pod_sandbox_config, &c, back));
+
+    /* supplemental_groups = 5: once packed {1,300}, once not */
+    static const char groups[] = "\x2a\x03\x01\xac\x02\x28\x07";
+    struct cri_linux_sandbox_security_context *sc = arena_alloc(a, sizeof(*sc));
+    assert_null(pb_decode(&api_type_cri_linux_sandbox_security_context, a, groups, sizeof(groups) - 1, sc));
+    assert_int_equal(sc->supplemental_groups.len, 3);
+    assert_int_equal(sc->supplemental_groups.items[1], 300);
+    assert_int_equal(sc->supplemental_groups.items[2], 7);
+    sbuf_clear(&pb);
+    pb_encode(&api_type_cri_linux_sandbox_security_context, sc, &pb);
+    assert_int_equal(pb.len, 6); /* one packed list */
+    assert_memory_equal(pb.s, "\x2a\x04\x01\xac\x02\x07", 6);
+}
+
 int
 main(void)
 {
@@ -413,7 +471,7 @@ main(void)
         cmocka_unit_test(equal_is_semantic),      cmocka_unit_test(defaults_of_all_rows),
         cmocka_unit_test(defaults_leave_what_is_set), cmocka_unit_test(reference_objects),
         cmocka_unit_test(bad_protobuf),           cmocka_unit_test(maps_come_in_any_order),
-        cmocka_unit_test(lists),
+        cmocka_unit_test(lists), cmocka_unit_test(lists_go_out_as_they_came_in), cmocka_unit_test(cri_messages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
