@@ -24,7 +24,7 @@ static struct kerr *
 create_once(struct api_request *r, const struct object *wanted, struct object **ret_dry, struct record **ret)
 {
     AUTO(object) *obj = object_copy(wanted);
-    struct kerr *err = write_prepare_create(r, obj);
+    struct kerr *err = write_prepare_create(r, obj, true);
 
     if (err)
         return err;

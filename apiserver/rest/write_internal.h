@@ -21,10 +21,11 @@ struct kerr *write_decode_record(const struct api_request *r, const struct recor
 /* Bytes as the store wants them. */
 void write_encode(const struct api_request *r, const struct object *obj, struct sbuf *out);
 
-/* Defaults, strategy, metadata, admission, validation, managedFields of a create. */
-struct kerr *write_prepare_create(struct api_request *r, struct object *obj) MUST_CHECK;
-/* Likewise of an update: `obj` is what the client wants, `old` what there is.  `manage` false: managedFields are set already. */
-struct kerr *write_prepare_update(struct api_request *r, struct object *obj, const struct object *old, bool manage) MUST_CHECK;
+/* Defaults, strategy, metadata, admission, validation, managedFields of a create.  manage_fields false: they are set
+ * already (apply). */
+struct kerr *write_prepare_create(struct api_request *r, struct object *obj, bool manage_fields) MUST_CHECK;
+/* Likewise of an update: `obj` is what the client wants, `old` what there is. */
+struct kerr *write_prepare_update(struct api_request *r, struct object *obj, const struct object *old, bool manage_fields) MUST_CHECK;
 /* Who writes what, for managed.h. */
 struct managed_request write_managed_request(struct api_request *r, int64_t now_us);
 /* True when the object is being deleted and nothing holds it any more. */

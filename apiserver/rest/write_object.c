@@ -212,7 +212,7 @@ keep_metadata(struct object_meta *meta, const struct object_meta *old)
     meta->deletion_grace_period_seconds = old->deletion_grace_period_seconds;
     if (str_empty(meta->generate_name))
         meta->generate_name = old->generate_name;
-    meta->resource_version = NULL;
+    meta->resource_version = old->resource_version; /* the store writes the new one */
 }
 
 /* Strings of the old object that now stand in the new one must live in its arena. */
@@ -308,7 +308,7 @@ validate_change(const struct api_request *r, const void *body, const void *old)
 }
 
 struct kerr *
-write_prepare_create(struct api_request *r, struct object *obj)
+write_prepare_create(struct api_request *r, struct object *obj, bool manage_fields)
 {
     struct write_context c = write_context_of(r);
     const struct strategy *strategy = r->resource->strategy;
@@ -338,9 +338,9 @@ write_prepare_create(struct api_request *r, struct object *obj)
     err = validate_create(r->resource->kind, body, &options);
     if (!err)
         err = admission_validate(&c, ADMISSION_CREATE, obj, NULL);
-    if (!err)
+    if (!err && manage_fields)
         manage(r, obj, NULL, c.now_us);
-    else if (strategy->release)
+    if (err && strategy->release)
         strategy->release(&c, body);
     return err;
 }

@@ -94,7 +94,7 @@ create_instead(struct update *u, struct sbuf *ret_json)
 
     if (!err) {
         object_meta(obj)->name = arena_strdup(object_arena(obj), r->info.name);
-        err = write_prepare_create(r, obj);
+        err = write_prepare_create(r, obj, u->patch != PATCH_APPLY);
     }
     if (err)
         return err;
