@@ -138,7 +138,6 @@ proxy_config_flags(struct flags *fs, struct proxy_config *cfg)
     flags_add(fs, "Serving", serving_flags, ARRAY_LEN(serving_flags), cfg);
     flags_add(fs, "Rules", rule_flags, ARRAY_LEN(rule_flags), cfg);
     flags_add(fs, "System", system_flags, ARRAY_LEN(system_flags), cfg);
-    flags_add_known_removed(fs);
 }
 
 /* --- the file --- */
