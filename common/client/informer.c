@@ -72,6 +72,7 @@ struct informers {
     struct rng rng;
     void (*trouble)(const char *what, const struct kerr *why, void *arg);
     void *trouble_arg;
+    uint64_t trouble_logged_ms;
 };
 
 static struct metric m_objects = METRIC_GAUGE("ckube_informer_objects", "Objects held in the local copy.", "resource");
@@ -431,9 +432,11 @@ tell_trouble(struct informer *inf, const char *doing, const struct kerr *err)
 
     inf->in_trouble = true;
     metric_inc(&m_failures, inf->cfg.kind->plural);
-    log_v(1, "Informer has trouble", "what", what, "err", err->message);
     if (inf->set->trouble)
-        inf->set->trouble(what, err, inf->set->trouble_arg);
+        inf->set->trouble(inf->cfg.kind->plural, err, inf->set->trouble_arg);
+    else if (klog_every(&inf->set->trouble_logged_ms, clock_mono_ms(), 10000))
+        log_warning("Cannot follow the apiserver, trying again", "what", what, "err", err->message);
+    log_v(1, "Informer has trouble", "what", what, "err", err->message);
 }
 
 static void

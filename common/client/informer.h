@@ -41,7 +41,7 @@ struct informer_handler { /* any function may be NULL; all run on the set's loop
     void *arg;
 };
 
-/* loop NULL: the set runs its own thread with a loop. */
+/* loop NULL: the set runs its own thread with a loop (then informers_wait_synced() may be called from main). */
 struct informers *informers_new(struct rest *r, struct loop *loop) MUST_CHECK;
 /* Not from a handler.  With a loop of the caller's: on that loop's thread, or before it runs, or after it ended. */
 void informers_free(struct informers *set);
@@ -52,7 +52,7 @@ void informers_start(struct informers *set); /* also starts those got since the 
 bool informers_synced(const struct informers *set);
 /* Blocks (not on the set's loop) until all started ones have their first list; false: *stop was set. */
 bool informers_wait_synced(struct informers *set, const atomic_bool *stop);
-/* Told on the loop when a list or watch fails, and with NULL when it works again; for daemon_waiting(). */
+/* Told on the loop when a list or watch of a resource fails, and with NULL when it works again: daemon_waiting_fn() fits. */
 void informers_on_trouble(struct informers *set, void (*fn)(const char *what, const struct kerr *why, void *arg), void *arg);
 struct loop *informers_loop(struct informers *set);
 

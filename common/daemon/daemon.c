@@ -334,25 +334,46 @@ daemon_ready(struct daemon *d)
     loop_post(d->loop, start_watchdog, d);
 }
 
+/* Is this worth a line now?  Remembers what it said of this peer. */
+static bool
+is_news(struct daemon *d, const char *peer, bool well)
+{
+    bool news = !well;
+    size_t i = 0;
+
+    pthread_mutex_lock(&d->lock);
+    while (i < d->nwaiting && !str_eq(d->waiting[i].peer, peer))
+        i++;
+    if (i == d->nwaiting && !well && d->nwaiting < MAX_WAITING)
+        d->waiting[d->nwaiting++] = (struct waiting){ .peer = xstrdup(peer) };
+    if (i < d->nwaiting && well) {
+        news = d->waiting[i].logged_ms != 0;
+        d->waiting[i].logged_ms = 0;
+    } else if (i < d->nwaiting) {
+        news = klog_every(&d->waiting[i].logged_ms, clock_mono_ms(), 10000);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return news;
+}
+
 void
 daemon_waiting(struct daemon *d, const char *peer, const struct kerr *why)
 {
-    uint64_t now = clock_mono_ms();
-    bool say = true;
-
-    pthread_mutex_lock(&d->lock);
-    size_t i = 0;
-    while (i < d->nwaiting && !str_eq(d->waiting[i].peer, peer))
-        i++;
-    if (i == d->nwaiting && d->nwaiting < MAX_WAITING)
-        d->waiting[d->nwaiting++] = (struct waiting){ .peer = xstrdup(peer) };
-    if (i < d->nwaiting)
-        say = klog_every(&d->waiting[i].logged_ms, now, 10000);
-    pthread_mutex_unlock(&d->lock);
-    if (!say)
+    if (!is_news(d, peer, !why))
         return;
-    log_info("Waiting for a peer", "peer", peer, "why", kv_err(why));
-    sd_notify_send("STATUS=waiting for %s: %s", peer, kv_err(why));
+    if (why) {
+        log_info("Waiting for a peer", "peer", peer, "why", why->message);
+        sd_notify_send("STATUS=waiting for %s: %s", peer, why->message);
+    } else {
+        log_info("Peer is well again", "peer", peer);
+        sd_notify_send("STATUS=running");
+    }
+}
+
+void
+daemon_waiting_fn(const char *peer, const struct kerr *why, void *daemon)
+{
+    daemon_waiting(daemon, peer, why);
 }
 
 int

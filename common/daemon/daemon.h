@@ -97,8 +97,11 @@ bool daemon_answer(struct daemon *d, const struct endpoint_request *req, struct 
 
 /* --- running --- */
 void daemon_ready(struct daemon *d); /* READY=1, and the watchdog is fed from the loop from now on */
-/* "waiting for <peer>: <why>": log line at most every 10 s per peer and STATUS= for systemd.  Any thread. */
+/* "waiting for <peer>: <why>": log line at most every 10 s per peer and STATUS= for systemd; why NULL: it is well again.
+ * Any thread. */
 void daemon_waiting(struct daemon *d, const char *peer, const struct kerr *why);
+/* The same in the shape that rest_wait() and informers_on_trouble() call; arg is the daemon. */
+void daemon_waiting_fn(const char *peer, const struct kerr *why, void *daemon);
 int daemon_run(struct daemon *d);                /* the exit code */
 void daemon_stop(struct daemon *d, int exit_code); /* any thread */
 bool daemon_stopping(const struct daemon *d);      /* any thread */
