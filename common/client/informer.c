@@ -62,6 +62,7 @@ struct informer {
 
 struct informers {
     struct rest *rest;
+    struct http_client *http; /* for this loop only */
     struct loop *loop;
     bool own_loop, loop_running;
     pthread_mutex_t lock; /* guards informers, started and versions; never held while handlers run */
@@ -95,13 +96,11 @@ informers_new(struct rest *r, struct loop *loop)
     pthread_mutex_init(&set->lock, NULL);
     pthread_cond_init(&set->synced_wake, NULL);
     set->loop = loop;
-    if (!loop) {
-        struct kerr *err = loop_new("informers", &set->loop);
-        if (err) {
-            log_error("Cannot make a loop", "err", err->message);
-            abort(); /* out of file descriptors at start-up */
-        }
-        set->own_loop = true;
+    set->own_loop = !loop;
+    struct kerr *err = loop ? NULL : loop_new("informers", &set->loop);
+    if (err) {
+        log_error("Cannot make an informer set", "err", err->message);
+        abort(); /* out of file descriptors at start-up */
     }
     return set;
 }
@@ -134,6 +133,7 @@ informers_free(struct informers *set)
     }
     for (size_t i = 0; i < set->len; i++)
         informer_free(set->informers[i]);
+    http_client_free(set->http); /* before its loop */
     if (set->own_loop)
         loop_free(set->loop);
     free(set->informers);
@@ -549,8 +549,18 @@ finish_list(struct informer *inf)
     pthread_mutex_unlock(&inf->set->lock);
 }
 
-static void
-request_page(struct informer *inf);
+static void request_page(struct informer *inf);
+
+/* False: it failed (a certificate that cannot be read just now), and the next try is planned. */
+static bool
+have_http(struct informer *inf, const char *doing)
+{
+    struct kerr *err = inf->set->http ? NULL : rest_http_new(inf->set->rest, &inf->set->http);
+
+    if (err)
+        failed(inf, doing, err);
+    return !err;
+}
 
 static void
 list_done(struct http_fetch *f, struct kerr *err, void *arg)
@@ -601,10 +611,12 @@ request_page(struct informer *inf)
     AUTO_FREE char *url = rest_collection_url(inf->set->rest, inf->cfg.kind, inf->cfg.namespace, &opts, -1);
     struct http_call call = { .url = url, .headers = rest_accept(inf->cfg.metadata_only), .nheaders = 1, .timeout_ms = LIST_TIMEOUT_MS };
 
+    if (!have_http(inf, "list"))
+        return;
     inf->code = 0;
     inf->began_us = clock_mono_us();
     sbuf_clear(&inf->body);
-    inf->fetch = http_fetch_start(rest_http(inf->set->rest), inf->set->loop, &call, &handler, inf);
+    inf->fetch = http_fetch_start(inf->set->http, inf->set->loop, &call, &handler, inf);
 }
 
 static void
@@ -695,12 +707,14 @@ begin_watch(struct informer *inf)
     struct http_call call = { .url = url, .headers = rest_accept(inf->cfg.metadata_only), .nheaders = 1, .stall_ms = WATCH_STALL_MS };
 
     inf->phase = PHASE_WATCH;
+    if (!have_http(inf, "watch"))
+        return;
     inf->code = 0;
     inf->got_event = false;
     inf->began_us = clock_mono_us();
     sbuf_clear(&inf->frames.partial);
     sbuf_clear(&inf->body);
-    inf->fetch = http_fetch_start(rest_http(inf->set->rest), inf->set->loop, &call, &handler, inf);
+    inf->fetch = http_fetch_start(inf->set->http, inf->set->loop, &call, &handler, inf);
 }
 
 /* --- reading --- */

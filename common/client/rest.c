@@ -24,6 +24,8 @@
 struct rest {
     atomic_uint refs;
     char *server, *host, *component;
+    struct client_config config;
+    unsigned max_idle;
     struct http_client *http;
     int64_t timeout_ms;
     char *impersonate;
@@ -42,39 +44,49 @@ static struct metric retries = METRIC_COUNTER("rest_client_request_retries_total
                                               "Number of request retries, partitioned by status code, verb, and host.", "code,host,verb");
 
 struct kerr *
+rest_http_new(const struct rest *r, struct http_client **ret)
+{
+    const struct client_config *c = &r->config;
+    AUTO_FREE char *agent = version_user_agent(r->component);
+    AUTO_FREE char *hop = xasprintf("%s -> kube-apiserver", r->component);
+    struct http_client_options options = {
+        .hop = hop,
+        .tls = { .ca_file = c->ca_file, .ca_pem = c->ca_pem, .cert_file = c->cert_file, .cert_pem = c->cert_pem,
+                 .key_file = c->key_file, .key_pem = c->key_pem, .server_name = c->tls_server_name,
+                 .insecure = c->insecure_skip_tls_verify },
+        .bearer_token = c->token,
+        .bearer_token_file = c->token_file,
+        .username = c->username,
+        .password = c->password,
+        .user_agent = agent,
+        .max_idle = r->max_idle,
+    };
+
+    return http_client_new(&options, ret);
+}
+
+struct kerr *
 rest_new(const struct client_config *cfg, const struct rest_options *opts, struct rest **ret)
 {
     struct rest *r = XNEW(struct rest);
-    AUTO_FREE char *agent = version_user_agent(str_or(opts->component, "ckube"));
-    AUTO_FREE char *hop = xasprintf("%s -> kube-apiserver", str_or(opts->component, "ckube"));
-    struct http_client_options http = {
-        .hop = hop,
-        .tls = { .ca_file = cfg->ca_file, .ca_pem = cfg->ca_pem, .cert_file = cfg->cert_file, .cert_pem = cfg->cert_pem,
-                 .key_file = cfg->key_file, .key_pem = cfg->key_pem, .server_name = cfg->tls_server_name,
-                 .insecure = cfg->insecure_skip_tls_verify },
-        .bearer_token = cfg->token,
-        .bearer_token_file = cfg->token_file,
-        .username = cfg->username,
-        .password = cfg->password,
-        .user_agent = agent,
-        .max_idle = opts->max_connections,
-    };
 
     atomic_init(&r->refs, 1);
     pthread_mutex_init(&r->lock, NULL);
-    r->server = xstrdup(cfg->server);
-    const char *host = strstr(str_safe(cfg->server), "://");
+    client_config_copy(cfg, &r->config);
+    r->server = xstrdup(str_safe(cfg->server));
+    const char *host = strstr(r->server, "://");
     r->host = xstrndup(host ? host + 3 : "", host ? strcspn(host + 3, "/") : 0);
     r->component = xstrdup(str_or(opts->component, "ckube"));
+    r->max_idle = opts->max_connections;
     r->timeout_ms = opts->timeout_ms ? opts->timeout_ms : DEFAULT_TIMEOUT_MS;
     r->impersonate = str_empty(opts->impersonate_user) ? NULL : xstrdup(opts->impersonate_user);
     r->qps = opts->qps > 0 ? opts->qps : 0;
     r->burst = opts->burst > 0 ? opts->burst : r->qps;
     r->tokens = r->burst < 1 ? 1 : r->burst;
-    struct kerr *err = http_client_new(&http, &r->http);
+    struct kerr *err = rest_http_new(r, &r->http);
     if (err) {
         rest_unref(r);
-        return kerr_wrap(err, "%s", str_safe(cfg->origin));
+        return kerr_wrap(err, "%s", str_or(cfg->origin, "client configuration"));
     }
     *ret = r;
     return NULL;
@@ -99,6 +111,7 @@ rest_unref(struct rest *r)
     free(r->host);
     free(r->component);
     free(r->impersonate);
+    client_config_done(&r->config);
     free(r);
 }
 
@@ -112,12 +125,6 @@ const char *
 rest_component(const struct rest *r)
 {
     return r->component;
-}
-
-struct http_client *
-rest_http(struct rest *r)
-{
-    return r->http;
 }
 
 /* --- paths and queries --- */
@@ -868,16 +875,20 @@ rest_watch(struct rest *r, const struct api_kind *kind, const char *ns, const st
     AUTO_FREE char *url = rest_collection_url(r, kind, ns, opts, timeout_s > 0 ? timeout_s : 0);
     struct watch_call c = { .rest = r, .kind = kind, .url = url, .fn = event_fn, .arg = arg, .stop = stop, .refusal = { .max = 65536 } };
     struct http_call call = { .url = url, .headers = rest_accept(is_partial(kind)), .nheaders = 1 };
-    struct kerr *err = loop_new("watch", &c.loop);
+    AUTO(http_client) *http = NULL;
+    struct kerr *err = rest_http_new(r, &http);
 
+    if (!err)
+        err = loop_new("watch", &c.loop);
     if (err)
         return err;
     c.started_us = clock_mono_us();
     c.tick = loop_timer_new(c.loop, watch_tick, &c);
     loop_timer_every(c.tick, 100);
-    c.fetch = http_fetch_start(r->http, c.loop, &call, &handler, &c);
+    c.fetch = http_fetch_start(http, c.loop, &call, &handler, &c);
     loop_run(c.loop);
     loop_timer_free(c.tick);
+    http_client_free(steal_ptr(http)); /* before its loop */
     loop_free(c.loop);
     watch_frames_done(&c.frames);
     sbuf_done(&c.refusal);

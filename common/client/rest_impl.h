@@ -12,7 +12,8 @@ struct http_client;
 #define REST_MAX_BODY (256u << 20)
 #define REST_MAX_FRAME (64u << 20) /* one watch event */
 
-struct http_client *rest_http(struct rest *r);
+/* A client of its own with r's credentials: what fetches on a loop must be freed before that loop. */
+struct kerr *rest_http_new(const struct rest *r, struct http_client **ret) MUST_CHECK;
 const struct http_header *rest_accept(bool metadata_only); /* one row; "application/json" or the PartialObjectMetadata form */
 /* Absolute URL of a list or watch; the caller frees it.  watch_timeout_s < 0: a list. */
 char *rest_collection_url(const struct rest *r, const struct api_kind *kind, const char *ns, const struct rest_list_options *opts,

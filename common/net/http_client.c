@@ -130,8 +130,8 @@ add_row(struct http_handle *h, const char *name, size_t name_len, const char *va
     sbuf_addc(&h->head, '\0');
 }
 
-static size_t
-on_header(char *line, size_t size, size_t n, void *arg)
+size_t
+http_handle_on_header(char *line, size_t size, size_t n, void *arg)
 {
     struct http_handle *h = arg;
     size_t len = size * n;
@@ -200,7 +200,7 @@ http_handle_new(struct http_client *c)
         abort(); /* out of memory */
     curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->errbuf);
-    curl_easy_setopt(h->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(h->easy, CURLOPT_HEADERFUNCTION, http_handle_on_header);
     curl_easy_setopt(h->easy, CURLOPT_HEADERDATA, h);
     curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");

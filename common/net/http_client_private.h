@@ -49,6 +49,7 @@ struct http_client {
 
 struct http_handle *http_handle_new(struct http_client *c);
 void http_handle_free(struct http_handle *h);
+size_t http_handle_on_header(char *line, size_t size, size_t n, void *handle); /* CURLOPT_HEADERFUNCTION */
 /* Sets everything of one call but timeouts and the write callback. */
 struct kerr *http_handle_prepare(struct http_handle *h, const struct http_call *call) MUST_CHECK;
 /* Rows into h->head; caller frees the array. */

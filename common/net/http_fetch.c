@@ -80,6 +80,23 @@ tell_headers(struct http_fetch *f)
     free(rows);
 }
 
+/* The head is told as soon as it is whole: a quiet watch has no body for a minute. */
+static size_t
+on_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct http_fetch *f = arg;
+    size_t taken = http_handle_on_header(line, size, n, f->handle);
+    long code = 0;
+
+    f->moved_ms = clock_mono_ms();
+    if (taken != size * n || !f->handle->head_over || f->cancelled)
+        return f->cancelled ? 0 : taken;
+    curl_easy_getinfo(f->handle->easy, CURLINFO_RESPONSE_CODE, &code);
+    if (code >= 200)
+        tell_headers(f);
+    return f->cancelled ? 0 : taken;
+}
+
 static size_t
 on_data(char *data, size_t size, size_t n, void *arg)
 {
@@ -262,6 +279,8 @@ http_fetch_start(struct http_client *c, struct loop *loop, const struct http_cal
     if (f->refused) /* told when this fails, so that on_done never comes before we return */
         curl_easy_setopt(f->handle->easy, CURLOPT_URL, "http://");
     curl_easy_setopt(f->handle->easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
+    curl_easy_setopt(f->handle->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(f->handle->easy, CURLOPT_HEADERDATA, f);
     curl_easy_setopt(f->handle->easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(f->handle->easy, CURLOPT_WRITEDATA, f);
     curl_easy_setopt(f->handle->easy, CURLOPT_PRIVATE, f);
