@@ -311,7 +311,6 @@ static const struct {
     { "bad certificate", "it refused our client certificate: is --etcd-certfile signed by etcd's trusted CA, with extended key usage clientAuth?" },
     { "certificate required", "it demands a client certificate: set --etcd-certfile and --etcd-keyfile" },
     { "unknown ca", "it does not trust the CA of our client certificate (--etcd-certfile)" },
-    { "alert unsupported certificate", "it refused our client certificate: extended key usage clientAuth is missing" },
     { "unable to get local issuer", "its certificate is not signed by the CA in --etcd-cafile" },
     { "self-signed certificate", "its certificate is not signed by the CA in --etcd-cafile" },
     { "self signed certificate", "its certificate is not signed by the CA in --etcd-cafile" },
@@ -319,14 +318,70 @@ static const struct {
     { "no alternative certificate subject name", "its certificate does not name this host or address (SAN)" },
 };
 
-static struct kerr *
-transport_error(const struct endpoint *ep, const struct wire *w, CURLcode rc)
+static const char *
+tls_hint(const char *text)
 {
-    const char *text = w->why[0] ? w->why : curl_easy_strerror(rc), *hint = NULL;
-
-    for (size_t i = 0; i < ARRAY_LEN(tls_hints) && !hint; i++)
+    for (size_t i = 0; i < ARRAY_LEN(tls_hints); i++)
         if (strcasestr(text, tls_hints[i].sign))
-            hint = tls_hints[i].hint;
+            return tls_hints[i].hint;
+    return NULL;
+}
+
+/* A TLS 1.3 server that refuses our certificate may just close the connection on us.  TLS 1.2 says why within its
+ * handshake, so that is tried once, to have something to tell.  Puts the better text into w->why. */
+static void
+ask_tls12(struct etcd *e, const struct endpoint *ep, struct wire *w)
+{
+    struct wire *probe = wire_new(e);
+
+    curl_easy_setopt(probe->curl, CURLOPT_URL, ep->url);
+    curl_easy_setopt(probe->curl, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(probe->curl, CURLOPT_TIMEOUT_MS, (long)e->dial_timeout_ms);
+    curl_easy_setopt(probe->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_MAX_TLSv1_2);
+    if (curl_easy_perform(probe->curl) != CURLE_OK && tls_hint(probe->why))
+        memcpy(w->why, probe->why, sizeof(w->why));
+    wire_free(probe);
+}
+
+/* A plain request to a TLS port may just be closed, too. */
+static bool
+answers_tls(struct etcd *e, const struct endpoint *ep)
+{
+    AUTO_FREE char *url = xasprintf("https://%s", ep->url + strlen("http://"));
+    struct wire *probe = wire_new(e);
+    bool tls;
+
+    curl_easy_setopt(probe->curl, CURLOPT_URL, url);
+    curl_easy_setopt(probe->curl, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(probe->curl, CURLOPT_TIMEOUT_MS, (long)e->dial_timeout_ms);
+    curl_easy_setopt(probe->curl, CURLOPT_SSL_VERIFYPEER, 0L); /* nothing is sent: only to tell TLS from plain */
+    curl_easy_setopt(probe->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    tls = curl_easy_perform(probe->curl) == CURLE_OK || strstr(probe->why, "alert");
+    wire_free(probe);
+    return tls;
+}
+
+static bool
+closed_on_us(CURLcode rc)
+{
+    return rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR || rc == CURLE_GOT_NOTHING;
+}
+
+static struct kerr *
+transport_error(struct etcd *e, const struct endpoint *ep, struct wire *w, CURLcode rc)
+{
+    const char *text, *hint;
+
+    if (!w->why[0])
+        snprintf(w->why, sizeof(w->why), "%s", curl_easy_strerror(rc));
+    if (closed_on_us(rc) && str_has_prefix(ep->url, "https://") && !tls_hint(w->why) && !atomic_load(&e->stop))
+        ask_tls12(e, ep, w);
+    text = w->why;
+    hint = tls_hint(text);
+    if (hint && strcasestr(text, "bad certificate") && !e->cert_file)
+        hint = tls_hint("certificate required");
+    if (closed_on_us(rc) && str_has_prefix(ep->url, "http://") && !atomic_load(&e->stop) && answers_tls(e, ep))
+        hint = "it speaks TLS: use https://";
     if (rc == CURLE_OPERATION_TIMEDOUT)
         return kerr_new(KERR_TIMEOUT, "etcd %s: timeout: %s", ep->url, text);
     return kerr_new(KERR_UNAVAILABLE, "etcd %s: %s%s%s", ep->url, text, hint ? ": " : "", hint ? hint : "");
@@ -438,7 +493,7 @@ try_once(struct etcd *e, size_t which, struct call *call, int64_t timeout_ms, bo
     if (call->err) {
         err = steal_ptr(call->err);
     } else if (rc != CURLE_OK) {
-        err = atomic_load(&e->stop) ? kerr_new(KERR_UNAVAILABLE, "etcd %s: shutting down", ep->url) : transport_error(ep, w, rc);
+        err = atomic_load(&e->stop) ? kerr_new(KERR_UNAVAILABLE, "etcd %s: shutting down", ep->url) : transport_error(e, ep, w, rc);
         *ret_next = !atomic_load(&e->stop);
         call->repeated |= may_have_arrived(rc, w->curl);
     } else if (status != 200) {
@@ -830,7 +885,7 @@ watch_error(struct etcd *e, struct endpoint *ep, struct wire *w, struct call *ca
     if (cut)
         return kerr_new(KERR_UNAVAILABLE, "etcd %s: the watch was cut on our side", ep->url);
     if (rc != CURLE_OK)
-        return transport_error(ep, w, rc);
+        return transport_error(e, ep, w, rc);
     if (status != 200)
         return answer_error(ep, status, sbuf_str(&call->answer), call->answer.len);
     return kerr_new(KERR_UNAVAILABLE, "etcd %s: the watch ended", ep->url);

@@ -26,6 +26,7 @@ struct etcd_fixture {
     pid_t pid;
     int client_port, peer_port;
     char dir[64], url[64];
+    const char *cert, *key, *client_ca; /* TLS, when set before etcd_fixture_start() */
 };
 
 static inline int
@@ -82,7 +83,8 @@ etcd_fixture_start(struct etcd_fixture *f)
     AUTO_FREE char *cluster = xasprintf("default=%s", peer);
     char *argv[] = { "etcd", "--data-dir", data, "--listen-client-urls", f->url, "--advertise-client-urls", f->url,
                      "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
-                     "--unsafe-no-fsync", "--log-level", "error", NULL };
+                     "--unsafe-no-fsync", "--log-level", "error", f->cert ? "--cert-file" : NULL, (char *)f->cert, "--key-file",
+                     (char *)f->key, f->client_ca ? "--client-cert-auth" : NULL, "--trusted-ca-file", (char *)f->client_ca, NULL };
 
     if (fixture_run(argv, false, &f->pid) != 0)
         return false;
