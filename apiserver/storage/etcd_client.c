@@ -314,6 +314,7 @@ static const struct {
     { "unable to get local issuer", "its certificate is not signed by the CA in --etcd-cafile" },
     { "self-signed certificate", "its certificate is not signed by the CA in --etcd-cafile" },
     { "self signed certificate", "its certificate is not signed by the CA in --etcd-cafile" },
+    { "SSL_ERROR_SYSCALL", "it closed the TLS handshake; when it speaks no TLS use http://" },
     { "certificate has expired", "its certificate has expired" },
     { "no alternative certificate subject name", "its certificate does not name this host or address (SAN)" },
 };
