@@ -14,6 +14,8 @@
 #include "common/base/klog.h"
 #include "common/base/str.h"
 
+#define TLS_COPY_MAX (16u << 10)
+
 /* The Date header, made once a second per thread. */
 static const char *
 date_now(void)
@@ -108,6 +110,30 @@ settle_keep_alive(struct http_conn *conn)
     }
 }
 
+/* Each chain of the output becomes a TLS record and a system call of its own: over TLS what is small is put in one chain
+ * with the `framing` bytes around it.  Plain sockets gather by themselves, and bytes by reference stay so. */
+static void
+make_room(struct http_conn *conn, size_t framing, size_t len)
+{
+    if (conn->ssl && len <= TLS_COPY_MAX)
+        evbuffer_expand(bufferevent_get_output(conn->bev), framing + len);
+}
+
+static void
+put_buffer(struct http_conn *conn, struct evbuffer *data)
+{
+    char copy[TLS_COPY_MAX];
+    size_t len = evbuffer_get_length(data);
+
+    if (conn->ssl && len <= sizeof copy) {
+        int n = evbuffer_remove(data, copy, len);
+        if (n > 0)
+            bufferevent_write(conn->bev, copy, (size_t)n);
+    } else {
+        bufferevent_write_buffer(conn->bev, data);
+    }
+}
+
 static void
 reply(struct http_stream *s, int code, const struct http_header *headers, size_t n, int64_t body_len,
       struct evbuffer *body)
@@ -132,9 +158,10 @@ reply(struct http_stream *s, int code, const struct http_header *headers, size_t
     else if (conn->parser.http_minor == 0)
         sbuf_adds(&head, "Connection: keep-alive\r\n");
     sbuf_add(&head, "\r\n", 2);
+    make_room(conn, head.len, body && !conn->bodyless ? evbuffer_get_length(body) : 0);
     bufferevent_write(conn->bev, head.s, head.len);
     if (body && !conn->bodyless)
-        bufferevent_write_buffer(conn->bev, body);
+        put_buffer(conn, body);
     if (body_len >= 0)
         http1_reply_over(conn);
 }
@@ -161,11 +188,12 @@ write_piece(struct http_stream *s, struct evbuffer *data)
         cut_off(conn, "more bytes than its Content-Length");
         return;
     }
+    make_room(conn, sizeof size_line + 2, len);
     if (conn->chunked) {
         snprintf(size_line, sizeof size_line, "%zx\r\n", len);
         bufferevent_write(conn->bev, size_line, strlen(size_line));
     }
-    bufferevent_write_buffer(conn->bev, data);
+    put_buffer(conn, data);
     if (conn->chunked)
         bufferevent_write(conn->bev, "\r\n", 2);
     if (evbuffer_get_length(bufferevent_get_output(conn->bev)) > conn->server->limits.output_max)
