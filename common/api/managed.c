@@ -119,6 +119,23 @@ managed_fields_update(const struct object *old, struct object *new_obj, const st
     entries_encode(a, object_arena(new_obj), &entries, &meta->managed_fields);
 }
 
+void
+managed_fields_keep_times(const struct object *old, struct object *new_obj)
+{
+    const struct object_meta *before = object_meta(old);
+    struct object_meta *meta = object_meta(new_obj);
+    struct managed_fields_entry_slice mine;
+
+    if (!meta || !before || object_kind(old) != object_kind(new_obj) || !entries_equal_but_time(&before->managed_fields, &meta->managed_fields))
+        return;
+    mine = meta->managed_fields;
+    meta->managed_fields = before->managed_fields;
+    if (api_equal(object_kind(old)->type, object_body(old), object_body(new_obj)))
+        entries_copy(object_arena(new_obj), &before->managed_fields, &meta->managed_fields);
+    else
+        meta->managed_fields = mine;
+}
+
 static void
 update_entries(struct arena *a, struct entries *e, const struct field_diff *d, const struct managed_request *req)
 {
@@ -260,7 +277,10 @@ managed_fields_apply(const struct api_kind *kind, const struct object *live, con
         return err;
     sbuf_clear(&text);
     tree_dump(merged, &text);
-    return object_decode_json(text.s, text.len, kind, NULL, ret);
+    err = object_decode_json(text.s, text.len, kind, NULL, ret);
+    if (!err && live)
+        managed_fields_keep_times(live, *ret);
+    return err;
 }
 
 struct kerr *

@@ -34,6 +34,10 @@ void managed_fields_update(const struct object *old, struct object *new_obj, con
 struct kerr *managed_fields_apply(const struct api_kind *kind, const struct object *live, const json_t *applied,
                                   const struct managed_request *req, struct object **ret) MUST_CHECK;
 
+/* Last thing before storing: when the two differ in nothing but times in managedFields, new_obj takes the old ones, so
+ * that the store sees equal bytes and writes nothing. */
+void managed_fields_keep_times(const struct object *old, struct object *new_obj);
+
 /* Trees: `schema` zeroed = nothing known.  new_tree is changed in place; old and live may be NULL. */
 void managed_fields_update_tree(struct merge_schema schema, const json_t *old, json_t *new_tree, const struct managed_request *req);
 struct kerr *managed_fields_apply_tree(struct merge_schema schema, const json_t *live, const json_t *applied,

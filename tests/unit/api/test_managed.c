@@ -423,6 +423,18 @@ apply_creates_and_removes(void **state)
     assert_null(entry(v6, "helm", "Apply"));
 }
 
+/* 1000m is 1: nothing happened, so not even the time changes. */
+static void
+same_value_in_other_words(void **state)
+{
+    static const char config[] = "{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"l\"},\"spec\":{\"limits\":[{\"type\":\"Pod\",\"max\":{\"cpu\":\"1000m\"}}]}}";
+    AUTO(object) *v1 = applied(NULL, config, "x", 100);
+    AUTO(object) *v2 = applied(v1, config, "x", 200);
+
+    assert_true(api_equal(object_kind(v1)->type, object_body(v1), object_body(v2)));
+    assert_int_equal(api_time_unix(*entry(v2, "x", "Apply")->time), 100);
+}
+
 static void
 apply_conflicts(void **state)
 {
@@ -661,7 +673,7 @@ main(void)
         cmocka_unit_test(create_owns_all), cmocka_unit_test(update_moves_fields),
         cmocka_unit_test(subresources_have_entries_of_their_own), cmocka_unit_test(reset_and_bad_managed_fields),
         cmocka_unit_test(many_updaters_are_capped), cmocka_unit_test(sets_lists_and_duplicates), cmocka_unit_test(types_that_are_owned_whole),
-        cmocka_unit_test(apply_creates_and_removes), cmocka_unit_test(apply_conflicts), cmocka_unit_test(conflict_with_an_updater),
+        cmocka_unit_test(apply_creates_and_removes), cmocka_unit_test(same_value_in_other_words), cmocka_unit_test(apply_conflicts), cmocka_unit_test(conflict_with_an_updater),
         cmocka_unit_test(last_applied_hand_over), cmocka_unit_test(before_first_apply), cmocka_unit_test(apply_keyed_lists),
         cmocka_unit_test(bad_configurations), cmocka_unit_test(atomic_and_empty), cmocka_unit_test(order_of_merged_items), cmocka_unit_test(trees),
     };
