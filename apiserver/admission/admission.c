@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "apiserver/admission/plugins.h"
+#include "common/base/klog.h"
 
 enum { PLUGINS_MAX = 64 };
 
@@ -11,15 +12,21 @@ static const struct admission_plugin *active[PLUGINS_MAX];
 static size_t nactive;
 
 static bool
+not_served(const char *name)
+{
+    for (size_t i = 0; admission_names_not_served[i]; i++)
+        if (strcmp(admission_names_not_served[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool
 known(const char *name)
 {
     for (size_t i = 0; i < admission_plugins_len; i++)
         if (strcmp(admission_plugins[i]->name, name) == 0)
             return true;
-    for (size_t i = 0; admission_names_without_effect[i]; i++)
-        if (strcmp(admission_names_without_effect[i], name) == 0)
-            return true;
-    return false;
+    return not_served(name);
 }
 
 static struct kerr *
@@ -39,6 +46,9 @@ admission_start(struct apiserver *srv)
 
     if (!err)
         err = check_names("disable-admission-plugins", &o->disable_admission);
+    for (size_t i = 0; !err && i < o->enable_admission.len; i++)
+        if (not_served(o->enable_admission.items[i]))
+            log_warning("Admission plugin is not part of this release and does nothing", "plugin", o->enable_admission.items[i]);
     nactive = 0;
     for (size_t i = 0; !err && i < admission_plugins_len; i++) {
         const struct admission_plugin *p = admission_plugins[i];

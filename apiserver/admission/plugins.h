@@ -7,9 +7,16 @@
 
 extern const struct admission_plugin *const admission_plugins[];
 extern const size_t admission_plugins_len;
-/* Accepted on the command line because they change nothing here or are served elsewhere; NULL-terminated. */
-extern const char *const admission_names_without_effect[];
+/* Upstream's names that are accepted on the command line and do nothing in this release; NULL-terminated.  Enabling one
+ * that matters is warned about at start. */
+extern const char *const admission_names_not_served[];
 
 extern const struct admission_plugin plugin_namespace_lifecycle;
+extern const struct admission_plugin plugin_service_account;
+extern const struct admission_plugin plugin_taint_nodes_by_condition;
+extern const struct admission_plugin plugin_priority;
+extern const struct admission_plugin plugin_default_toleration_seconds;
+extern const struct admission_plugin plugin_node_restriction;
+extern const struct admission_plugin plugin_rbac_escalation;
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "apiserver/authz/authz_internal.h"
+#include "apiserver/authz/rbac.h"
 #include "common/base/sbuf.h"
 #include "common/base/str.h"
 
@@ -104,7 +105,7 @@ authz_free(struct authz *z)
 }
 
 struct rbac *
-authz_rbac(struct authz *z)
+authz_rules(struct authz *z)
 {
     return z->rbac;
 }

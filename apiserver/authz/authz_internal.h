@@ -11,7 +11,6 @@
 struct rbac;
 struct node_authorizer;
 
-struct rbac *authz_rbac(struct authz *z); /* NULL: not in the chain */
 bool authz_has_node(const struct authz *z);
 bool authz_allows_all(const struct authz *z);
 

@@ -41,7 +41,7 @@ struct kerr *
 rules_review(struct authz *z, const struct user_info *user, struct arena *a, struct self_subject_rules_review *review)
 {
     struct policy_rule_slice rules = { 0 };
-    struct rbac *rbac = authz_rbac(z);
+    struct rbac *rbac = authz_rules(z);
 
     review->status = (struct subject_rules_review_status){ 0 };
     if (user_in_group(user, GROUP_MASTERS) || authz_allows_all(z))
