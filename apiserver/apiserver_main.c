@@ -183,6 +183,8 @@ stop(struct apiserver *srv)
         http_server_drain(srv->http);
     bootstrap_stop();
     pool_free(srv->writers);
+    if (srv->storage)
+        storage_stop(srv->storage); /* from here on nothing posts to the loops */
     for (size_t i = 0; i < srv->nloops; i++) {
         loop_stop(srv->loops[i].loop);
         loop_thread_join(srv->loops[i].loop);
@@ -190,8 +192,8 @@ stop(struct apiserver *srv)
     http_server_free(srv->http);
     for (size_t i = 0; i < srv->nloops; i++) {
         loop_timer_free(srv->loops[i].tick);
+        loop_free(srv->loops[i].loop); /* runs what was posted to it, which may still turn the port */
         hub_port_free(srv->loops[i].port);
-        loop_free(srv->loops[i].loop);
     }
     free(srv->loops);
     authz_free(srv->authz);
