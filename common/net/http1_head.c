@@ -11,6 +11,8 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 
+#define HEAD_KEEP (16u << 10)
+
 void
 http1_note_refusal(struct http_conn *conn, int code, const char *message)
 {
@@ -25,6 +27,8 @@ http1_head_reset(struct http_conn *conn)
 {
     llhttp_init(&conn->parser, HTTP_REQUEST, &http1_settings);
     conn->parser.data = conn;
+    if (conn->head.cap > HEAD_KEEP) /* an idle connection holds little */
+        sbuf_done(&conn->head);
     sbuf_clear(&conn->head);
     conn->nrows = 0;
     conn->head_bytes = 0;

@@ -232,25 +232,54 @@ http_handle_free(struct http_handle *h)
     free(h);
 }
 
+static void
+note_files(struct http_client *c)
+{
+    struct tls_pem *const pems[] = { &c->ca, &c->cert, &c->key };
+
+    for (size_t i = 0; i < ARRAY_LEN(pems); i++) {
+        char *text = NULL;
+        if (!tls_pem_changed(pems[i]))
+            continue;
+        kerr_free(tls_pem_read(pems[i], &text)); /* libcurl reads them itself and tells what is wrong */
+        wipe(text);
+        c->generation++;
+    }
+}
+
 /* Most recently used first: its connection is the one most likely alive. */
 static struct http_handle *
 handle_get(struct http_client *c)
 {
+    uint64_t now = clock_mono_ms();
+    struct http_handle *h;
+
     pthread_mutex_lock(&c->lock);
-    struct http_handle *h = c->idle;
-    if (h) {
+    if (now >= c->next_files_look_ms) {
+        c->next_files_look_ms = now + TLS_LOOK_EVERY_MS;
+        note_files(c);
+    }
+    unsigned generation = c->generation;
+    while ((h = c->idle)) {
         c->idle = h->next;
         c->nidle--;
+        if (h->generation == generation)
+            break;
+        http_handle_free(h);
     }
     pthread_mutex_unlock(&c->lock);
-    return h ? h : http_handle_new(c);
+    if (!h) {
+        h = http_handle_new(c);
+        h->generation = generation;
+    }
+    return h;
 }
 
 static void
 handle_put(struct http_client *c, struct http_handle *h)
 {
     pthread_mutex_lock(&c->lock);
-    bool keep = c->nidle < c->max_idle;
+    bool keep = c->nidle < c->max_idle && h->generation == c->generation;
     if (keep) {
         h->next = c->idle;
         c->idle = h;

@@ -16,6 +16,7 @@ struct http_multi;
 struct http_handle {
     struct http_handle *next;
     struct http_client *client;
+    unsigned generation; /* of the TLS files when it was made */
     CURL *easy;
     struct curl_slist *headers; /* of the call under way */
     char *url;                  /* rewritten for a TLS server name; else NULL */
@@ -41,7 +42,8 @@ struct http_client {
     pthread_mutex_t lock; /* guards all below */
     struct tls_pem token_source;
     char *token;
-    uint64_t next_token_look_ms;
+    uint64_t next_token_look_ms, next_files_look_ms;
+    unsigned generation; /* goes up when a TLS file changes: connections made before are not used again */
     struct http_handle *idle;
     size_t nidle;
     struct http_multi *multis;

@@ -348,6 +348,29 @@ tls_and_unix_sockets_work(void **state)
 }
 
 static void
+a_renewed_client_certificate_is_shown(void **state)
+{
+    struct http_client_options o = { .tls = { .ca_file = in_dir("ca.crt"), .cert_file = in_dir("rot.crt"),
+                                              .key_file = in_dir("rot.key") } };
+    AUTO_FREE char *url = xasprintf("https://127.0.0.1:%u/z", tls_port);
+    struct http_call call = { .url = url };
+    bool renewed = false;
+
+    test_leaf_make(&ca, "first", NULL, "clientAuth", NULL, 100, in_dir("rot.crt"), in_dir("rot.key"));
+    AUTO(http_client) *c = client_with(&o);
+    AUTO_HTTP_RESULT before = { 0 };
+    assert_null(http_call_do(c, &call, &before));
+    assert_non_null(strstr(before.body, "cn=first"));
+    test_leaf_make(&ca, "second", NULL, "clientAuth", NULL, 100, in_dir("rot.crt"), in_dir("rot.key"));
+    while (!renewed) { /* the files are looked at once a second */
+        AUTO_HTTP_RESULT r = { 0 };
+        assert_null(http_call_do(c, &call, &r));
+        renewed = strstr(r.body, "cn=second") != NULL;
+        clock_sleep_ms(10);
+    }
+}
+
+static void
 expect_call_error(const struct http_client_options *o, struct http_call *call, enum kerr_reason reason, const char *want)
 {
     AUTO(http_client) *c = client_with(o);
@@ -803,6 +826,7 @@ main(void)
         cmocka_unit_test(calls_carry_everything),
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(tls_and_unix_sockets_work),
+        cmocka_unit_test(a_renewed_client_certificate_is_shown),
         cmocka_unit_test(errors_name_hop_host_and_cause),
         cmocka_unit_test(tokens_come_from_files),
         cmocka_unit_test(many_threads_share_a_client),
