@@ -18,12 +18,14 @@
 #include "kubelet/pod_worker.h"
 #include "kubelet/prober.h"
 #include "kubelet/sources.h"
+#include "kubelet/server/server.h"
 #include "kubelet/static_pods.h"
 #include "kubelet/status_manager.h"
 
 #define JOB_THREADS_EXTRA 32
 
 static struct kubelet k;
+static struct server *server;
 
 static struct kerr *
 check_swap(void)
@@ -159,7 +161,7 @@ start(struct static_pods **ret_sp)
     node_start(k.node);
     static_pods_start(*ret_sp);
     sources_start(&k);
-    return NULL;
+    return k.cfg.enable_server ? server_new(&k, &server) : NULL;
 }
 
 static void

@@ -531,6 +531,10 @@ note_starts(struct pod_worker *w, const struct pod *pod, const struct rt_pod *rt
             r->started = !pc.c->startup_probe || (reported && st->started && *st->started);
             r->ready = !pc.c->readiness_probe || (reported && st->ready);
         }
+        if (str_eq(r->kill_id, c->id)) { /* on its way out: no new probes */
+            worker_unlock(w);
+            continue;
+        }
         worker_unlock(w);
         prober_container(w->k->prober, pod, &pc, c, rt->nsandboxes && rt->sandboxes[0].nips ? rt->sandboxes[0].ips[0] : "");
     }
