@@ -295,8 +295,8 @@ runtime_stats(struct runtime *rt, struct arena *a, struct rt_stats_list *ret)
         const struct cri_container_stats *in = &r.stats.items[i];
         struct rt_stats *s = &ret->items[ret->len];
 
-        if (!in->attributes || !string_map_get(&in->attributes->labels, L_POD_UID))
-            continue;
+        if (!in->attributes || !string_map_get(&in->attributes->labels, L_POD_UID) || !in->cpu || !in->cpu->timestamp)
+            continue; /* not ours, or not running */
         ret->len++;
         s->id = in->attributes->id;
         s->pod_uid = string_map_get(&in->attributes->labels, L_POD_UID);
