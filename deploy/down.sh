@@ -41,7 +41,7 @@ stop_pods() {
 end_shims() {
     local p cmd
     for p in /proc/[0-9]*; do
-        cmd=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) || continue
+        cmd=$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null) || continue
         [[ $cmd == *containerd-shim* && $cmd == *"-address $CRI_SOCKET"* ]] || continue
         kill -KILL "${p#/proc/}" 2>/dev/null && note "ended a left-over shim (pid ${p#/proc/})"
     done

@@ -54,6 +54,10 @@ unit_main_pid() { # UNIT -> pid of the daemon itself
     if under_systemd; then systemctl show -p MainPID --value "$1"; else live_pid "$1.pid"; fi
 }
 
+unit_restarts() { # UNIT -> how often it came back by itself
+    if under_systemd; then systemctl show -p NRestarts --value "$1"; else cat "$RUN_DIR/$1.restarts" 2>/dev/null || echo 0; fi
+}
+
 unit_start() { # UNIT
     local pid
     if under_systemd; then
@@ -98,23 +102,26 @@ unit_stop() { # UNIT; true when something ran
     fi
     if pid=$(live_pid "$1.supervisor.pid"); then end_pid "$pid"; any=0; fi
     if pid=$(live_pid "$1.pid"); then end_pid "$pid"; any=0; fi
-    rm -f "$RUN_DIR/$1.pid" "$RUN_DIR/$1.supervisor.pid"
+    rm -f "$RUN_DIR/$1.pid" "$RUN_DIR/$1.supervisor.pid" "$RUN_DIR/$1.restarts"
     return $any
 }
 
 # wait_for SECONDS WHAT UNIT CHECK...: repeats CHECK until it succeeds; a failure names the cause and the log.
 # CHECK's last line of output is the reason shown while waiting.
 wait_for() {
-    local limit=$1 what=$2 unit=$3 begin reason='' shown=0 waited pid0 pid
+    local limit=$1 what=$2 unit=$3 begin reason='' shown=0 waited pid0 pid seen=0 restarts0
     shift 3
     begin=$(now_ms)
     pid0=$(unit_main_pid "$unit" 2>/dev/null || true)
+    restarts0=$(unit_restarts "$unit")
     while ! reason=$("$@" 2>&1 | tail -n 1; exit "${PIPESTATUS[0]}"); do
         waited=$((($(now_ms) - begin) / 1000))
-        if [ $waited -ge "$limit" ]; then
-            echo "${red}error:${plain} $what is not there after $limit s: ${reason:-no answer}" >&2
-            pid=$(unit_main_pid "$unit" 2>/dev/null || true)
-            if ! unit_runs "$unit" || [ -z "$pid" ]; then echo "       $unit is not running: it ended and is being restarted" >&2
+        pid=$(unit_main_pid "$unit" 2>/dev/null || true)
+        seen=$(($(unit_restarts "$unit") - restarts0))
+        if [ $waited -ge "$limit" ] || [ $seen -ge 4 ]; then # it dies again and again: waiting longer does not help
+            echo "${red}error:${plain} $what is not there after $waited s: ${reason:-no answer}" >&2
+            if [ $seen -ge 4 ]; then echo "       $unit ends soon after each start ($seen restarts)" >&2
+            elif ! unit_runs "$unit" || [ -z "$pid" ]; then echo "       $unit is not running: it ended and is being restarted" >&2
             elif [ "$pid" != "$pid0" ]; then echo "       $unit was restarted meanwhile (pid $pid0, now $pid)" >&2; fi
             echo "       the log to read: $(log_of "$unit"); its last lines:" >&2
             show_log "$unit" 12 >&2
@@ -142,7 +149,7 @@ port_is_free_or_ours() { # PORT UNIT: else says who has it
 http_ok() { # URL [curl options]: an answer with status 2xx
     local url=$1 out
     shift
-    out=$(curl -sS -m 3 -w '\n%{http_code}' "$@" "$url" 2>&1) || { tail -n 1 <<<"${out%$'\n'000}"; return 1; }
+    out=$(curl -sS -m 3 -w '\n%{http_code}' "$@" "$url" 2>&1) || { sed -n 's/.*curl: ([0-9]*) //p' <<<"$out"; return 1; }
     case ${out##*$'\n'} in 2*) return 0 ;; esac
     echo "$url answers ${out##*$'\n'}: $(head -c 300 <<<"${out%$'\n'*}" | tr '\n' ' ')"
     return 1

@@ -3,7 +3,7 @@
 # It reads ExecStart, ExecStartPre, Environment, EnvironmentFile, WorkingDirectory, Restart, RestartSec, LimitNOFILE and OOMScoreAdjust,
 # so that a daemon has the same flags in both worlds; everything else of a unit is systemd's business.
 #
-#   RUN_DIR (/run/ckube)       NAME.pid the daemon, NAME.supervisor.pid this script; each "PID STARTTIME"
+#   RUN_DIR (/run/ckube)       NAME.pid the daemon, NAME.supervisor.pid this script, each "PID STARTTIME"; NAME.restarts
 #   LOG_DIR (/var/log/ckube)   NAME.log
 #   BIN_DIR                    when set: a program of /usr/local/bin that exists here is taken from here
 #
@@ -15,6 +15,7 @@ RUN_DIR=${RUN_DIR:-/run/ckube}
 LOG_DIR=${LOG_DIR:-/var/log/ckube}
 child=
 stopping=
+restarts=0
 
 declare -A conf=()
 commands_pre=() environment=() environment_files=()
@@ -110,6 +111,7 @@ limit_files
 trap on_stop TERM INT
 trap '' HUP
 note_pid "$name.supervisor.pid" $$
+rm -f "$RUN_DIR/$name.restarts"
 
 while :; do
     for c in ${commands_pre[@]+"${commands_pre[@]}"}; do
@@ -136,6 +138,8 @@ while :; do
     on-failure) [ -z "$clean" ] || break ;;
     *) break ;;
     esac
+    restarts=$((restarts + 1))
+    echo $restarts >"$RUN_DIR/$name.restarts"
     sleep "${conf[RestartSec]:-1}" &
     child=$!
     wait_child
