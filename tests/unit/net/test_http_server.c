@@ -177,6 +177,13 @@ on_request(struct http_stream *s, void *arg)
         atomic_store(&kept, http_stream_ref(s));
         http_reply_start(s, 200, text, 1);
         http_reply_write(s, "first\n", 6);
+    } else if (str_eq(r->path, "/firehose")) { /* a source that does not listen */
+        static char block[256 << 10];
+        http_stream_on_close(s, on_gone, NULL);
+        http_reply_start(s, 200, text, 1);
+        for (int i = 0; i < 64; i++)
+            http_reply_write(s, block, sizeof block);
+        http_reply_end(s);
     } else if (str_eq(r->path, "/sized")) {
         static const struct http_header sized[] = { { "content-length", "5" } };
         http_reply_start(s, 200, sized, 1);
@@ -230,6 +237,7 @@ static const struct http_limits limits = {
     .max_body = 1 << 20,
     .max_connections = 100,
     .output_high = 256 << 10,
+    .output_max = 4 << 20,
     .head_timeout_ms = 300,
     .body_stall_ms = 300,
     .idle_timeout_ms = 60000,
@@ -617,6 +625,18 @@ back_pressure_bounds_the_queue(void **state)
 }
 
 static void
+a_source_that_does_not_listen_is_cut_off(void **state)
+{
+    unsigned before = atomic_load(&closed_early);
+    struct http_peer_conn c = dial();
+
+    peer_sends(&c, "GET /firehose HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for(&closed_early, before + 1);
+    AUTO_FREE char *all = peer_rest(&c);
+    peer_close(&c);
+}
+
+static void
 a_client_that_leaves_is_noticed(void **state)
 {
     unsigned before = atomic_load(&closed_early);
@@ -783,6 +803,7 @@ main(void)
         cmocka_unit_test(heads_have_bounds),
         cmocka_unit_test(slow_clients_are_dropped),
         cmocka_unit_test(back_pressure_bounds_the_queue),
+        cmocka_unit_test(a_source_that_does_not_listen_is_cut_off),
         cmocka_unit_test(a_client_that_leaves_is_noticed),
         cmocka_unit_test(a_half_close_still_gets_its_reply),
         cmocka_unit_test(a_reset_is_no_clean_end),
