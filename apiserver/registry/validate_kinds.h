@@ -19,7 +19,7 @@ validate_change_fn service_update, service_status, endpoint_slice_update;
 /* validate_core.c */
 validate_fn namespace_create, node_create, config_map_create, secret_create, replication_controller_create,
     limit_range_create, resource_quota_create, event_create;
-validate_change_fn namespace_status, namespace_finalize, node_update, config_map_update, secret_update,
+validate_change_fn namespace_update, namespace_status, namespace_finalize, node_update, config_map_update, secret_update,
     replication_controller_status, resource_quota_update;
 /* validate_workloads.c */
 validate_fn deployment_create, replica_set_create, stateful_set_create, daemon_set_create, controller_revision_create;
