@@ -8,7 +8,6 @@
 struct kind_row {
     const struct api_type *type;
     enum name_rule name;
-    bool any_name; /* the kind has no rule for its name */
     validate_fn *create;
     validate_change_fn *update; /* NULL: an update is checked as `create` */
     validate_change_fn *status;
@@ -63,6 +62,26 @@ static const struct kind_row rows[] = {
     KIND(csi_node, NAME_DNS_SUBDOMAIN, .create = csi_node_create),
     KIND(volume_attachment, NAME_DNS_SUBDOMAIN, .create = volume_attachment_create, .update = volume_attachment_update),
     KIND(csi_storage_capacity, NAME_DNS_SUBDOMAIN, .create = csi_storage_capacity_create),
+    KIND(ingress, NAME_DNS_SUBDOMAIN, .create = ingress_create, .status = ingress_status),
+    KIND(ingress_class, NAME_DNS_SUBDOMAIN, .create = ingress_class_create, .update = ingress_class_update),
+    KIND(network_policy, NAME_DNS_SUBDOMAIN, .create = network_policy_create),
+    KIND(pod_disruption_budget, NAME_DNS_SUBDOMAIN, .create = pod_disruption_budget_create,
+         .status = pod_disruption_budget_status),
+    KIND(horizontal_pod_autoscaler, NAME_DNS_SUBDOMAIN, .create = hpa_create),
+    KIND(autoscaling_v1_horizontal_pod_autoscaler, NAME_DNS_SUBDOMAIN, .create = hpa_v1_create),
+    KIND(priority_class, NAME_DNS_SUBDOMAIN, .create = priority_class_create, .update = priority_class_update),
+    KIND(lease, NAME_DNS_SUBDOMAIN, .create = lease_create),
+    KIND(events_event, NAME_DNS_SUBDOMAIN, .create = events_event_create),
+    KIND(certificate_signing_request, NAME_PATH_SEGMENT, .create = csr_create, .update = csr_update, .status = csr_status,
+         .subresources = { { "approval", csr_update } }),
+    KIND(runtime_class, NAME_DNS_SUBDOMAIN, .create = runtime_class_create, .update = runtime_class_update),
+    KIND(validating_webhook_configuration, NAME_DNS_SUBDOMAIN, .create = validating_webhooks_create),
+    KIND(mutating_webhook_configuration, NAME_DNS_SUBDOMAIN, .create = mutating_webhooks_create),
+    KIND(flow_schema, NAME_DNS_SUBDOMAIN, .create = flow_schema_create),
+    KIND(priority_level_configuration, NAME_DNS_SUBDOMAIN, .create = priority_level_create),
+    KIND(token_request, NAME_DNS_SUBDOMAIN, .create = token_request_create),
+    KIND(ip_address, NAME_PATH_SEGMENT),
+    KIND(api_service, NAME_PATH_SEGMENT),
 };
 
 static const struct kind_row *
@@ -120,9 +139,7 @@ validate_create(const struct api_kind *kind, const void *body, const struct vali
     struct findings f = { .opts = opts };
 
     if (meta && kind->resource)
-        check_meta_create(&f, meta, kind->namespaced, row && row->any_name ? NAME_PATH_SEGMENT
-                                                      : row                ? row->name
-                                                                           : NAME_DNS_SUBDOMAIN);
+        check_meta_create(&f, meta, kind->namespaced, row ? row->name : NAME_DNS_SUBDOMAIN);
     if (row && row->create)
         row->create(&f, body);
     return conclude(&f, kind, meta);
