@@ -39,7 +39,11 @@ struct watch_stream {
 static void
 add_plain_event(struct evbuffer *out, const struct watch_item *item)
 {
-    evbuffer_add_printf(out, "{\"type\":\"%s\",\"object\":", watch_type_name(item->type));
+    static const char *const heads[] = { [WATCH_ADDED] = "{\"type\":\"ADDED\",\"object\":",
+                                         [WATCH_MODIFIED] = "{\"type\":\"MODIFIED\",\"object\":",
+                                         [WATCH_DELETED] = "{\"type\":\"DELETED\",\"object\":" };
+
+    evbuffer_add(out, heads[item->type], strlen(heads[item->type]));
     read_add_record(out, item->record, false);
     evbuffer_add(out, "}\n", 2);
 }
