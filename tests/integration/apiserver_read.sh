@@ -135,4 +135,5 @@ has "$(req "$cms?resourceVersion=$first&resourceVersionMatch=Exact")" '"c5"' # a
 kill -TERM "$api_pid"
 for _ in $(seq 100); do kill -0 "$api_pid" 2>/dev/null || break; sleep 0.1; done
 ! kill -0 "$api_pid" 2>/dev/null || fail "the apiserver does not stop"
+wait "$api_pid" || fail "the apiserver ended with code $?" # sanitizers tell here, too
 echo "all fine"
