@@ -98,7 +98,7 @@ side_of(const struct api_field *f, const void *at)
     if (!at || json_field_left_out(f, at))
         return s;
     s.present = true;
-    s.at = f->shape == API_PTR ? *(void *const *)at : at;
+    s.at = f->shape == API_PTR ? api_ptr_target(f, at) : at;
     return s;
 }
 
@@ -289,7 +289,7 @@ scalar_at(const struct api_field *f, const void *at)
     static const char zero[64];
 
     if (f->shape == API_PTR) {
-        at = *(void *const *)at;
+        at = api_ptr_target(f, at);
         if (!at && !f->def)
             return (struct field_scalar){ .kind = f->value == API_STRING ? FIELD_STRING : FIELD_NULL, .s = "" };
         if (!at)

@@ -571,7 +571,7 @@ list_done(struct http_fetch *f, struct kerr *err, void *arg)
     (void)f;
     inf->fetch = NULL;
     if (err)
-        err = rest_transport_error(inf->set->rest, "LIST", inf->cfg.kind->plural, err);
+        err = rest_transport_error(err);
     else if (inf->code >= 400)
         err = kerr_from_body(sbuf_str(&inf->body), inf->body.len, inf->code);
     else
@@ -681,7 +681,7 @@ watch_done(struct http_fetch *f, struct kerr *err, void *arg)
     if (!err && inf->code >= 400)
         err = kerr_from_body(sbuf_str(&inf->body), inf->body.len, inf->code);
     else
-        err = rest_transport_error(inf->set->rest, "WATCH", inf->cfg.kind->plural, err);
+        err = rest_transport_error(err);
     sbuf_done(&inf->body);
     if (lasted_ms >= SHORT_WATCH_MS || inf->got_event)
         backoff_reset(&inf->backoff);

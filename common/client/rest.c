@@ -255,7 +255,7 @@ throttle(struct rest *r)
 }
 
 struct kerr *
-rest_transport_error(const struct rest *r, const char *method, const char *url, struct kerr *err)
+rest_transport_error(struct kerr *err)
 {
     if (!err)
         return NULL;
@@ -263,9 +263,7 @@ rest_transport_error(const struct rest *r, const char *method, const char *url, 
         err->reason = KERR_UNAVAILABLE;
         err->http_code = 503;
     }
-    size_t query = strcspn(url, "?");
-    (void)r;
-    return kerr_wrap(err, "%s \"%.*s\"", method, (int)query, url);
+    return err; /* it names hop, method and URL */
 }
 
 static bool
@@ -303,7 +301,7 @@ call_once(struct rest *r, const struct request *req, struct http_result *ret)
     throttle(r);
     struct kerr *err = http_call_do(r->http, &call, ret);
     rest_count(r, req->method, err ? 0 : ret->code, started_us);
-    return rest_transport_error(r, req->method, req->url, err);
+    return rest_transport_error(err);
 }
 
 /* Codes from 400 on are errors. */
@@ -854,7 +852,7 @@ watch_done(struct http_fetch *f, struct kerr *err, void *arg)
     if (!err && c->code >= 400)
         err = kerr_from_body(sbuf_str(&c->refusal), c->refusal.len, c->code);
     else
-        err = rest_transport_error(c->rest, "WATCH", c->url, err);
+        err = rest_transport_error(err);
     watch_end(c, err);
 }
 

@@ -20,8 +20,8 @@ char *rest_collection_url(const struct rest *r, const struct api_kind *kind, con
                           int64_t watch_timeout_s);
 /* Counts into rest_client_requests_total and _duration_seconds. */
 void rest_count(const struct rest *r, const char *method, int code, uint64_t started_us);
-/* Marks an error of the transport, and says what was asked. Takes err. */
-struct kerr *rest_transport_error(const struct rest *r, const char *method, const char *url, struct kerr *err) MUST_CHECK;
+/* Marks an error of the transport as one that passes.  Takes err; NULL stays NULL. */
+struct kerr *rest_transport_error(struct kerr *err) MUST_CHECK;
 
 /* Watch frames out of a byte stream: one JSON document per line. */
 struct watch_frames {
