@@ -57,7 +57,7 @@ stage_config() {
     env_default SERVICE_CIDR 10.96.0.0/16
     env_default LOG_V 2
     [ -n "$NODE_IP" ] || die "this machine has no IPv4 address but loopback; set NODE_IP=..."
-    ip -4 -o addr show | grep -qF " $NODE_IP/" || die "NODE_IP=$NODE_IP is no address of this machine (set NODE_IP=..., or correct $ENV_FILE)"
+    ip -4 -o addr show | grep -F " $NODE_IP/" >/dev/null || die "NODE_IP=$NODE_IP is no address of this machine (set NODE_IP=..., or correct $ENV_FILE)"
     service_net=${SERVICE_CIDR%/*}
     CLUSTER_DNS=${service_net%.*}.$((${service_net##*.} + 10))
     [ ! -e /run/systemd/resolve/resolv.conf ] || resolv_conf=/run/systemd/resolve/resolv.conf

@@ -38,7 +38,7 @@ pod_status_make(const struct pod_view *v, const struct node_identity *node, stru
                                               : ARENA_PTR(a, struct api_time, api_time_from_unix(v->rec->first_seen_ms / 1000));
     container_statuses(&w);
     w.st->phase = phase_of(&w);
-    if (!str_empty(v->rec->rejected_reason)) {
+    if (!str_empty(v->rec->rejected_reason) && pod_phase_terminal(w.st->phase)) {
         w.st->reason = v->rec->rejected_reason;
         w.st->message = v->rec->rejected_message;
     } else if (pod_phase_terminal(pod->status.phase)) {
@@ -290,8 +290,30 @@ pending_inits(struct work *w, bool *ret_failed)
     return pending;
 }
 
+static bool
+anything_runs(const struct rt_pod *rt)
+{
+    for (size_t i = 0; i < rt->ncontainers; i++)
+        if (rt->containers[i].state == RT_RUNNING)
+            return true;
+    return false;
+}
+
+static const char *computed_phase(struct work *w);
+
+/* Never Succeeded or Failed while something still runs: others take the pod's resources as free then. */
 static const char *
 phase_of(struct work *w)
+{
+    const char *phase = computed_phase(w);
+
+    if (pod_phase_terminal(phase) && !pod_phase_terminal(w->v->pod->status.phase) && anything_runs(w->v->rt))
+        return str_or(w->v->pod->status.phase, "Running");
+    return phase;
+}
+
+static const char *
+computed_phase(struct work *w)
 {
     const struct pod_status *st = w->st;
     size_t running = 0, waiting = 0, stopped = 0, succeeded = 0, pending;
