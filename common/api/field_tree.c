@@ -471,14 +471,14 @@ validate(struct merge_schema s, const json_t *v, struct sbuf *path, struct strli
         if (json_is_object(v))
             validate_members(s, v, path, problems);
         else
-            strlist_add_take(problems, xasprintf("%s: expected map, got &{%s}", sbuf_str(path), tree_type_name(v)));
+            strlist_add_take(problems, xasprintf("%s: expected map, got &{%s}", sbuf_str(path), tree_go_type(v)));
         return;
     case MERGE_LIST_MAP:
     case MERGE_LIST_SET:
         if (json_is_array(v))
             validate_items(s, v, path, problems);
         else
-            strlist_add_take(problems, xasprintf("%s: expected list, got &{%s}", sbuf_str(path), tree_type_name(v)));
+            strlist_add_take(problems, xasprintf("%s: expected list, got &{%s}", sbuf_str(path), tree_go_type(v)));
         return;
     default:
         return;

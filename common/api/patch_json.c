@@ -59,7 +59,7 @@ patch_json(json_t *original_taken, json_t *patch, json_t **ret)
     if (!json_is_array(patch)) {
         json_decref(p.doc);
         return kerr_new(KERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type jsonpatch.Patch",
-                        json_is_object(patch) ? "object" : tree_type_name(patch));
+                        tree_json_name(patch));
     }
     if (json_array_size(patch) > PATCH_MAX_OPERATIONS) {
         json_decref(p.doc);
@@ -69,7 +69,7 @@ patch_json(json_t *original_taken, json_t *patch, json_t **ret)
     json_array_foreach(patch, i, op)
     {
         if (!json_is_object(op))
-            err = kerr_new(KERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type jsonpatch.Operation", tree_type_name(op));
+            err = kerr_new(KERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type jsonpatch.Operation", tree_json_name(op));
         else
             err = run_operation(&p, op);
         if (err)
@@ -126,7 +126,7 @@ op_replace(struct patcher *p, json_t *op)
 
     if (err)
         return err;
-    if (!place_get(p, &at))
+    if (!place_get(p, &at) && !json_is_object(at.parent)) /* a missing member is added: upstream's library is that kind */
         return patch_refused("replace: the path does not exist");
     return put(p, &at, value ? json_incref(value) : json_null(), true);
 }

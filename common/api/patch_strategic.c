@@ -17,6 +17,7 @@
 #define RETAIN_KEYS "$retainKeys"
 #define DELETE_FROM "$deleteFromPrimitiveList"
 #define SET_ORDER "$setElementOrder"
+#define MAX_QUOTED 300 /* bytes of a patch in a message */
 
 /* What is known of the members of an object: a struct's rows, or one row for all values of a map, or nothing. */
 struct view {
@@ -40,6 +41,7 @@ static struct kerr *take_list_directives(json_t **original, json_t *patch, const
 static struct kerr *retain_keys(json_t *original, json_t *patch) MUST_CHECK;
 static struct kerr *apply_orders(json_t *original, json_t *patch, struct view view) MUST_CHECK;
 static struct kerr *apply_order(json_t *original, json_t *patch, const char *list_key, json_t *order, struct view view) MUST_CHECK;
+static json_t *server_order(const json_t *mine, const json_t *theirs, const struct member *m);
 static struct kerr *check_order(const json_t *patch_list, json_t *order, const char *merge_key) MUST_CHECK;
 static json_t *delete_from(json_t *list, json_t *values);
 static json_t *without_directives(json_t *value);
@@ -53,6 +55,8 @@ static char *item_id(const json_t *item, const char *merge_key);
 static json_t *index_of(const json_t *list, const char *merge_key);
 static const char *list_name(const char *key, const char *directive);
 static json_type type_class(const json_t *v);
+static struct kerr *unknown_directive(const json_t *directive, const json_t *where) MUST_CHECK;
+static struct kerr *order_mismatch(const json_t *list, const json_t *order) MUST_CHECK;
 static struct kerr *in_place(struct kerr *err, const char *where) MUST_CHECK;
 
 struct kerr *
@@ -61,7 +65,7 @@ patch_strategic(const struct api_type *t, json_t *original_taken, json_t *patch,
     AUTO_JSON *original = original_taken;
 
     if (!json_is_object(patch))
-        return kerr_new(KERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type map[string]interface {}", tree_type_name(patch));
+        return kerr_new(KERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type map[string]interface {}", tree_json_name(patch));
     if (!json_is_object(original))
         return kerr_new(KERR_BAD_REQUEST, "invalid JSON document");
     return merge_object(original, patch, (struct view){ .type = t }, ret);
@@ -90,7 +94,7 @@ merge_object(json_t *original, json_t *patch, struct view view, json_t **ret)
             *ret = json_object();
             return NULL;
         }
-        return kerr_new(KERR_BAD_REQUEST, "unknown patch type: %s", str_or(what, tree_type_name(directive)));
+        return unknown_directive(directive, patch);
     }
     err = retain_keys(original, patch);
     if (!err)
@@ -299,7 +303,7 @@ take_list_directives(json_t **original, json_t *patch, const char *merge_key, js
         } else if (str_eq(what, "merge")) {
             return kerr_new(KERR_BAD_REQUEST, "merging lists cannot yet be specified in the patch");
         } else {
-            return kerr_new(KERR_BAD_REQUEST, "unknown patch type: %s", str_or(what, tree_type_name(directive)));
+            return unknown_directive(directive, item);
         }
     }
     kept = json_array();
@@ -355,7 +359,9 @@ apply_orders(json_t *original, json_t *patch, struct view view)
         AUTO_JSON *order = json_incref(json_object_get(patch, directives.items[i]));
         const char *list_key = list_name(directives.items[i], SET_ORDER);
         struct kerr *err;
-        if (!json_is_array(order) || !list_key)
+        if (!json_is_array(order))
+            return kerr_new(KERR_BAD_REQUEST, "expected a []interface {}, but received a %s", tree_go_type(order));
+        if (!list_key)
             return kerr_new(KERR_BAD_REQUEST, "invalid patch format of setElementOrder list");
         json_object_del(patch, directives.items[i]);
         err = apply_order(original, patch, list_key, order, view);
@@ -391,7 +397,8 @@ apply_order(json_t *original, json_t *patch, const char *list_key, json_t *order
         return err;
     }
     if (json_array_size(merged) > 0) {
-        err = order_items(merged, order, mine, m.merge_key, &ordered);
+        AUTO_JSON *server = server_order(mine, theirs, &m);
+        err = order_items(merged, order, server, m.merge_key, &ordered);
         if (err)
             return err;
         json_object_set_new(original, list_key, ordered);
@@ -401,6 +408,42 @@ apply_order(json_t *original, json_t *patch, const char *list_key, json_t *order
     if (theirs)
         json_object_del(patch, list_key);
     return NULL;
+}
+
+/* The server's order that $setElementOrder counts with.  Upstream deletes and appends in the array it later looks the
+ * order up in, so new items stand in the places that deleted ones left at its end. */
+static json_t *
+server_order(const json_t *mine, const json_t *theirs, const struct member *m)
+{
+    AUTO_JSON *doomed = json_object();
+    AUTO_JSON *index = NULL;
+    json_t *order = json_array();
+    size_t left = 0;
+
+    for (size_t i = 0; m->merge_key && i < json_array_size(theirs); i++) {
+        const json_t *item = json_array_get(theirs, i);
+        AUTO_FREE char *id = item_id(item, m->merge_key);
+        if (id && str_eq(tree_string(item, PATCH_DIRECTIVE), "delete"))
+            json_object_set_new(doomed, id, json_true());
+    }
+    for (size_t i = 0; i < json_array_size(mine); i++) {
+        json_t *item = json_array_get(mine, i);
+        AUTO_FREE char *id = item_id(item, m->merge_key);
+        if (id && json_object_get(doomed, id))
+            left++;
+        else
+            json_array_append(order, item);
+    }
+    index = index_of(order, m->merge_key);
+    for (size_t i = 0; left > 0 && i < json_array_size(theirs); i++) {
+        json_t *item = json_array_get(theirs, i);
+        AUTO_FREE char *id = item_id(item, m->merge_key);
+        if (!id || json_object_get(item, PATCH_DIRECTIVE) || json_object_get(index, id))
+            continue;
+        json_array_append(order, item);
+        left--;
+    }
+    return order;
 }
 
 /* The items of the patch must appear in the order, and in that order. */
@@ -423,7 +466,7 @@ check_order(const json_t *patch_list, json_t *order, const char *merge_key)
             found = str_eq(id, other);
         }
         if (!found)
-            return kerr_new(KERR_BAD_REQUEST, "the order in the patch list doesn't match the %s list", SET_ORDER);
+            return order_mismatch(patch_list, order);
     }
     return NULL;
 }
@@ -485,7 +528,8 @@ order_items(json_t *merged, json_t *by, json_t *server_order, const char *merge_
 
 /* --- small parts --- */
 
-/* New values hold no directives: objects that are only to be deleted vanish. NULL: nothing is left. */
+/* A value where there was none: objects with a directive vanish whole, "$patch": "replace" too, as upstream has it.
+ * NULL: nothing is left. */
 static json_t *
 without_directives(json_t *value)
 {
@@ -506,10 +550,7 @@ without_directives(json_t *value)
     }
     if (!json_is_object(value))
         return json_incref(value);
-    v = json_object_get(value, PATCH_DIRECTIVE);
-    if (v && !str_eq(json_string_value(v), "replace") && !str_eq(json_string_value(v), "merge"))
-        return NULL;
-    if (v && json_object_size(value) == 1)
+    if (json_object_get(value, PATCH_DIRECTIVE))
         return NULL;
     clean = json_object();
     json_object_foreach_safe(value, next, key, v)
@@ -630,10 +671,10 @@ element_type(const json_t *a, const json_t *b, json_type *ret)
     for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
         for (size_t i = 0; i < json_array_size(lists[l]); i++) {
             json_type type = type_class(json_array_get(lists[l], i));
-            if (type == JSON_ARRAY)
-                return patch_refused("lists of lists are not supported");
             if (known && type != *ret)
                 return kerr_new(KERR_BAD_REQUEST, "list element types are not identical");
+            if (type == JSON_ARRAY)
+                return patch_refused("lists of lists are not supported");
             *ret = type;
             known = true;
         }
@@ -659,7 +700,7 @@ list_name(const char *key, const char *directive)
 static struct kerr *
 no_merge_key(const json_t *item, const char *merge_key)
 {
-    AUTO_SBUF text = { .max = 300 };
+    AUTO_SBUF text = { .max = MAX_QUOTED };
 
     tree_dump(item, &text);
     return kerr_new(KERR_BAD_REQUEST, "map: %s does not contain declared merge key: %s", sbuf_str(&text), str_safe(merge_key));
@@ -670,4 +711,30 @@ static struct kerr *
 in_place(struct kerr *err, const char *where)
 {
     return err->reason == KERR_INVALID ? err : kerr_wrap(err, "%s", where);
+}
+
+static struct kerr *
+unknown_directive(const json_t *directive, const json_t *where)
+{
+    AUTO_SBUF what = { .max = MAX_QUOTED };
+    AUTO_SBUF text = { .max = MAX_QUOTED };
+
+    if (json_is_string(directive))
+        sbuf_adds(&what, json_string_value(directive));
+    else
+        tree_dump(directive, &what);
+    tree_dump(where, &text);
+    return kerr_new(KERR_BAD_REQUEST, "unknown patch type: %s in map: %s", sbuf_str(&what), sbuf_str(&text));
+}
+
+static struct kerr *
+order_mismatch(const json_t *list, const json_t *order)
+{
+    AUTO_SBUF have = { .max = MAX_QUOTED };
+    AUTO_SBUF want = { .max = MAX_QUOTED };
+
+    tree_dump(list, &have);
+    tree_dump(order, &want);
+    return kerr_new(KERR_BAD_REQUEST, "The order in patch list:\n%s\n doesn't match %s list:\n%s\n", sbuf_str(&have), SET_ORDER,
+                    sbuf_str(&want));
 }

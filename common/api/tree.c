@@ -194,27 +194,29 @@ tree_size(const json_t *tree)
     }
 }
 
+static const struct {
+    const char *json, *go;
+} type_names[] = {
+    [JSON_OBJECT] = { "object", "map[string]interface {}" },
+    [JSON_ARRAY] = { "array", "[]interface {}" },
+    [JSON_STRING] = { "string", "string" },
+    [JSON_INTEGER] = { "number", "int64" },
+    [JSON_REAL] = { "number", "float64" },
+    [JSON_TRUE] = { "bool", "bool" },
+    [JSON_FALSE] = { "bool", "bool" },
+    [JSON_NULL] = { "null", "<nil>" },
+};
+
 const char *
-tree_type_name(const json_t *tree)
+tree_json_name(const json_t *tree)
 {
-    switch (json_typeof(tree)) {
-    case JSON_OBJECT:
-        return "map";
-    case JSON_ARRAY:
-        return "slice";
-    case JSON_STRING:
-        return "string";
-    case JSON_INTEGER:
-        return "int64";
-    case JSON_REAL:
-        return "float64";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "bool";
-    case JSON_NULL:
-        break;
-    }
-    return "invalid";
+    return type_names[json_typeof(tree)].json;
+}
+
+const char *
+tree_go_type(const json_t *tree)
+{
+    return type_names[json_typeof(tree)].go;
 }
 
 const char *

@@ -22,7 +22,8 @@ void tree_dump(const json_t *tree, struct sbuf *out);
 void tree_dump_sorted(const json_t *tree, struct sbuf *out); /* the same, members by name */
 unsigned tree_depth(const json_t *tree); /* 1 for a scalar or an empty container */
 size_t tree_size(const json_t *tree);    /* bytes as text, roughly */
-const char *tree_type_name(const json_t *tree); /* as Go's reflect says: map, slice, string, ... */
+const char *tree_json_name(const json_t *tree); /* as encoding/json says: object, array, string, number, bool, null */
+const char *tree_go_type(const json_t *tree);   /* as reflect says: map[string]interface {}, []interface {}, string, ... */
 
 const char *tree_string(const json_t *object, const char *key); /* NULL when absent or no string */
 
