@@ -77,7 +77,7 @@ unmount_under() { # FOLDER...
 
 remove_network() {
     local table link name file
-    for table in "ip kube-proxy" "ip6 kube-proxy"; do
+    for table in "ip kube-proxy" "ip6 kube-proxy" "ip ckube-egress"; do
         nft list table $table >/dev/null 2>&1 && nft delete table $table && note "removed nftables table $table"
     done
     for file in /etc/cni/net.d/*ckube*; do

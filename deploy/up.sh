@@ -68,6 +68,7 @@ stage_config() {
         "$NODE_NAME" "$NODE_IP" "$POD_CIDR" "$SERVICE_CIDR" "$LOG_V")
     [ "$(cat $ENV_FILE 2>/dev/null)" = "$text" ] || { printf '%s\n' "$text" >$ENV_FILE; note "wrote $ENV_FILE"; }
     put deploy/config/containerd.toml /etc/ckube/containerd.toml
+    put deploy/config/egress.nft /etc/ckube/egress.nft
     put deploy/config/kubelet.yaml /var/lib/kubelet/config.yaml
     put deploy/config/kube-proxy.yaml /var/lib/kube-proxy/config.yaml
     put deploy/config/scheduler.yaml $CONF_DIR/config/scheduler.yaml
