@@ -354,6 +354,7 @@ wake_waiters(struct storage *st)
 static void
 wait_for(struct storage *st, struct waiter *w)
 {
+    int64_t revision = w->revision; /* w may be finished, and freed, as soon as the lock is open */
     bool stopped;
 
     pthread_mutex_lock(&st->wait_lock);
@@ -367,7 +368,7 @@ wait_for(struct storage *st, struct waiter *w)
     pthread_mutex_unlock(&st->wait_lock);
     if (stopped)
         finish_waiters(w, stopping_err, NULL);
-    else if (storage_revision(st) >= w->revision)
+    else if (storage_revision(st) >= revision)
         wake_waiters(st);
 }
 
