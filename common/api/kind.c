@@ -135,7 +135,9 @@ api_kind_api_version(const struct api_kind *k)
     if (k < api_kinds || k >= api_kinds + api_kinds_len)
         return interned_api_version(k);
     pthread_once(&index_once, build_index);
-    return index_.api_versions[k - api_kinds];
+    if (k < api_kinds || k >= api_kinds + api_kinds_len)
+        k = api_kind_by_resource(k->group, k->version, k->plural); /* a caller's own row: the kind as metadata only */
+    return k ? index_.api_versions[k - api_kinds] : "";
 }
 
 const struct api_name *

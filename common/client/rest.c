@@ -29,8 +29,12 @@ struct rest {
     struct http_client *http;
     int64_t timeout_ms;
     char *impersonate;
+    struct rest *base; /* rest_with_token(): whose connections are used; else NULL */
+    char *bearer;      /* its "Bearer ..." */
+    void (*refused)(void *arg);
+    void *refused_arg;
     /* our own rate limit, when the user wants one */
-    pthread_mutex_t lock; /* guards tokens and tokens_at_us */
+    pthread_mutex_t lock; /* guards bearer, tokens and tokens_at_us */
     double qps, burst, tokens;
     uint64_t tokens_at_us;
 };
@@ -105,14 +109,56 @@ rest_unref(struct rest *r)
 {
     if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
         return;
-    http_client_free(r->http);
+    if (r->base)
+        rest_unref(r->base);
+    else
+        http_client_free(r->http);
     pthread_mutex_destroy(&r->lock);
+    free(r->bearer);
     free(r->server);
     free(r->host);
     free(r->component);
     free(r->impersonate);
     client_config_done(&r->config);
     free(r);
+}
+
+struct rest *
+rest_with_token(struct rest *base, const char *component)
+{
+    struct rest *r = XNEW(struct rest);
+
+    atomic_init(&r->refs, 1);
+    pthread_mutex_init(&r->lock, NULL);
+    r->base = rest_ref(base);
+    r->http = base->http;
+    r->server = xstrdup(base->server);
+    r->host = xstrdup(base->host);
+    r->component = xstrdup(component);
+    r->timeout_ms = base->timeout_ms;
+    r->qps = base->qps;
+    r->burst = base->burst;
+    r->tokens = r->burst < 1 ? 1 : r->burst;
+    return r;
+}
+
+void
+rest_set_token(struct rest *r, const char *token)
+{
+    char *bearer = xasprintf("Bearer %s", token);
+
+    pthread_mutex_lock(&r->lock);
+    char *old = r->bearer;
+    r->bearer = bearer;
+    pthread_mutex_unlock(&r->lock);
+    free(old);
+}
+
+void
+rest_on_refused(struct rest *r, void (*fn)(void *arg), void *arg)
+{
+    r->refused = fn;
+    r->refused_arg = arg;
 }
 
 const char *
@@ -288,6 +334,11 @@ call_once(struct rest *r, const struct request *req, struct http_result *ret)
         headers[n++] = (struct http_header){ "Content-Type", req->content_type };
     if (r->impersonate)
         headers[n++] = (struct http_header){ "Impersonate-User", r->impersonate };
+    pthread_mutex_lock(&r->lock);
+    AUTO_FREE char *bearer = xstrdup(r->bearer);
+    pthread_mutex_unlock(&r->lock);
+    if (bearer)
+        headers[n++] = (struct http_header){ "Authorization", bearer };
     struct http_call call = {
         .method = req->method,
         .url = req->url,
@@ -301,6 +352,8 @@ call_once(struct rest *r, const struct request *req, struct http_result *ret)
     throttle(r);
     struct kerr *err = http_call_do(r->http, &call, ret);
     rest_count(r, req->method, err ? 0 : ret->code, started_us);
+    if (!err && ret->code == 401 && r->refused)
+        r->refused(r->refused_arg);
     return rest_transport_error(err);
 }
 

@@ -30,6 +30,11 @@ struct kerr *rest_new(const struct client_config *cfg, const struct rest_options
 struct rest *rest_ref(struct rest *r);
 void rest_unref(struct rest *r);
 DEFINE_AUTO_UNREF(rest)
+/* A client that goes over base's connections with a bearer token of its own; base must hold no credential.  Blocking calls
+ * only (no informers). */
+struct rest *rest_with_token(struct rest *base, const char *component) MUST_CHECK;
+void rest_set_token(struct rest *r, const char *token); /* any thread, any time */
+void rest_on_refused(struct rest *r, void (*fn)(void *arg), void *arg); /* a call was answered 401; before the first call */
 const char *rest_server(const struct rest *r); /* "https://127.0.0.1:6443" */
 const char *rest_component(const struct rest *r);
 

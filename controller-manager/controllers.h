@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+/* controllers.h - the functions that controller_table.c names; each is defined in the file of its controller. */
+#ifndef CKUBE_CONTROLLER_MANAGER_CONTROLLERS_H
+#define CKUBE_CONTROLLER_MANAGER_CONTROLLERS_H
+
+#include "controller-manager/controller.h"
+
+typedef struct kerr *controller_start_fn(struct controller *c) MUST_CHECK;
+controller_start_fn deployment_start, replicaset_start, replicationcontroller_start;
+void controller_free_state(struct controller *c); /* stop() of those whose state is one block */
+
+#endif
