@@ -37,33 +37,37 @@ stop_pods() {
     [ $n -eq 0 ] || note "stopped $n pods"
 }
 
-# What a killed containerd may have left: shims name its socket on their command line.
+# Pids of all processes in our containers, while containerd can still tell.
+note_pod_processes() {
+    pod_pids=()
+    [ -S "$CRI_SOCKET" ] && unit_runs ckube-containerd || return 0
+    local pid
+    for pid in $(ctr -a "$CRI_SOCKET" --connect-timeout 3s -n k8s.io tasks ls 2>/dev/null | awk '$2 ~ /^[0-9]+$/ && $3 == "RUNNING" { print $2 }'); do
+        pod_pids+=("$pid $(start_time "$pid")")
+    done
+}
+
+# What a killed containerd may have left: shims name its socket on their command line; the pods' processes are their children.
 end_shims() {
-    local p cmd
+    local p cmd child
     for p in /proc/[0-9]*; do
         cmd=$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null) || continue
         [[ $cmd == *containerd-shim* && $cmd == *"-address $CRI_SOCKET"* ]] || continue
+        for child in $(cat "$p"/task/*/children 2>/dev/null); do kill -KILL "$child" 2>/dev/null; done
         kill -KILL "${p#/proc/}" 2>/dev/null && note "ended a left-over shim (pid ${p#/proc/})"
     done
 }
 
-# Processes of pods that outlived their shim, by their cgroup.
-end_pod_processes() {
-    local f pid
-    for f in $(find /sys/fs/cgroup -path '*/kubepods*' -name cgroup.procs 2>/dev/null); do
-        while read -r pid; do kill -KILL "$pid" 2>/dev/null; done <"$f"
-    done
-}
-
+# Empty ones only: another kubelet of this machine may have pods there.
 remove_cgroups() {
-    local d n
-    for ((n = 0; n < 20; n++)); do
-        d=$(find /sys/fs/cgroup -depth -type d \( -name kubepods -o -path '*/kubepods/*' -o -name kubepods.slice -o -path '*/kubepods.slice/*' \) 2>/dev/null)
-        [ -n "$d" ] || return 0
-        rmdir $d 2>/dev/null && return 0
+    local n
+    for ((n = 0; n < 10; n++)); do
+        find /sys/fs/cgroup -depth -type d \( -name kubepods -o -path '*/kubepods/*' -o -name 'kubepods*.slice' -o -path '*/kubepods.slice/*' \) \
+            -exec rmdir {} + 2>/dev/null
+        [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name 'kubepods*' -print -quit 2>/dev/null)" ] || return 0
         sleep 0.1
     done
-    note "warning: cgroups remain: $(head -n 3 <<<"$d" | paste -sd' ')"
+    note "warning: cgroups of pods remain in /sys/fs/cgroup (somebody's processes are in them)"
 }
 
 unmount_under() { # FOLDER...
@@ -102,11 +106,14 @@ restore_sysctls() {
 
 stage "stopping"
 for u in kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver; do stop $u; done
+note_pod_processes
 stop_pods
 stop ckube-containerd
 stop ckube-etcd
 end_shims
-end_pod_processes
+for p in "${pod_pids[@]}"; do # what outlived its sandbox; a number may belong to somebody else by now
+    [ "$(start_time "${p% *}")" = "${p#* }" ] && kill -KILL "${p% *}" 2>/dev/null
+done
 
 stage "cleaning up"
 remove_network
@@ -116,8 +123,10 @@ restore_sysctls
 rm -rf "$RUN_DIR/containerd" "$RUN_DIR/tree" "$RUN_DIR/service-route"
 if [ -n "$KEEP" ]; then
     note "kept: $STATE_DIR (etcd's data, images), $CONF_DIR (certificates, kubeconfigs), /var/lib/kubelet, $LOG_DIR"
+elif [ ! -f $ENV_FILE ]; then
+    rm -rf "$STATE_DIR" /etc/ckube
+    note "no $ENV_FILE: what else is in $CONF_DIR and /var/lib/kubelet is not ours and stays"
 else
-    # only what the kubelet and we put there
     rm -rf "$STATE_DIR" /etc/ckube /var/lib/kubelet /var/lib/kube-proxy /var/log/pods /var/log/containers "$LOG_DIR"
     rm -rf $CONF_DIR/pki $CONF_DIR/config $CONF_DIR/{admin,controller-manager,scheduler,kubelet,kube-proxy}.conf $ENV_FILE
     rmdir $CONF_DIR/manifests $CONF_DIR 2>/dev/null

@@ -55,6 +55,7 @@ start_time() { # PID: tells a process from a later one with the same number
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
     set -- $stat
+    [ "$1" != Z ] || return 1 # ended; its parent has not asked yet
     echo "${20}"
 }
 

@@ -49,7 +49,17 @@ put() { # TEMPLATE FILE
     [ "$(cat "$2" 2>/dev/null)" = "$text" ] || { printf '%s\n' "$text" >"$2"; note "wrote $2"; }
 }
 
+# make down removes these folders: they must be ours.
+refuse_foreign_cluster() {
+    local f
+    [ ! -f $ENV_FILE ] || return 0
+    for f in $CONF_DIR/admin.conf $CONF_DIR/kubelet.conf $CONF_DIR/pki/ca.crt /var/lib/kubelet/config.yaml; do
+        [ ! -e "$f" ] || die "$f is there, and not from here: this machine belongs to another cluster (move $CONF_DIR and /var/lib/kubelet away to go on)"
+    done
+}
+
 stage_config() {
+    refuse_foreign_cluster
     local service_net resolv_conf=/etc/resolv.conf cni_bin_dir=/opt/cni/bin
     env_default NODE_NAME "$(hostname | tr '[:upper:]' '[:lower:]')"
     env_default NODE_IP "$(default_node_ip)"
