@@ -174,7 +174,7 @@ narrow(const struct api_request *r, const struct field_query *q, struct record_f
     const struct record_shape *shape = &r->resource->storage.shape;
     int index = store_resource(r->resource->store)->index_field;
 
-    f->name = field_query_exact(q, "metadata.name");
+    f->name = str_or(f->name, field_query_exact(q, "metadata.name"));
     if (str_empty(f->ns) && shape->namespaced)
         f->ns = field_query_exact(q, "metadata.namespace");
     if (index >= 0 && (uint32_t)index < shape->nfields)
@@ -188,7 +188,7 @@ read_filter(struct api_request *r, struct record_filter *ret)
     struct selection *sel = ARENA_NEW(r->arena, struct selection);
     struct kerr *err;
 
-    *ret = (struct record_filter){ .ns = r->resource->kind->namespaced ? r->info.ns : NULL };
+    *ret = (struct record_filter){ .ns = r->resource->kind->namespaced ? r->info.ns : NULL, .name = r->info.name };
     sel->shape = &r->resource->storage.shape;
     if (!str_empty(labels)) {
         err = label_query_parse(labels, r->arena, &sel->labels);

@@ -767,6 +767,111 @@ test_concurrent(void **state)
     side_close(&b);
 }
 
+/* etcd is killed again and again while writers write and a watcher watches: what was acknowledged is there, each change is
+ * seen once and in order, and in the end memory is what etcd has. */
+struct survivor {
+    struct side *s;
+    int id;
+    atomic_bool *stop;
+    int acknowledged;
+    pthread_t thread;
+};
+
+static void *
+write_through(void *arg)
+{
+    struct survivor *v = arg;
+
+    while (!atomic_load(v->stop)) {
+        AUTO_FREE char *name = xasprintf("s%d-%d", v->id, v->acknowledged);
+        AUTO_FREE char *json = pod_json("k", name, "n", "web");
+        AUTO(record) *rec = NULL;
+        struct kerr *err = store_create(v->s->pods, "k", name, json, strlen(json), &rec);
+
+        if (!err || err->reason == KERR_ALREADY_EXISTS) /* after an error without an answer, ours may be there */
+            v->acknowledged++;
+        else
+            assert_true(err->reason == KERR_UNAVAILABLE || err->reason == KERR_TIMEOUT || err->reason == KERR_INTERNAL);
+        kerr_free(err);
+    }
+    return NULL;
+}
+
+static struct kerr *
+check_in_memory(const struct etcd_kv *kv, void *arg)
+{
+    struct side *s = arg;
+    AUTO(record) *rec = store_get(s->pods, "k", kv->key + strlen("/registry/pods/k/"));
+
+    assert_non_null(rec);
+    assert_int_equal(rec->revision, kv->mod_revision);
+    assert_true(record_same_stored(rec, kv->value, kv->value_len));
+    return NULL;
+}
+
+static void
+test_kill_under_load(void **state)
+{
+    struct side s;
+    struct survivor v[6];
+    atomic_bool stop = false;
+    struct watch_item item;
+    int64_t last = 0;
+    int want = 0, seen = 0;
+
+    side_open(&s, NULL);
+    wipe(&s);
+    struct watcher *w = watch(&s, s.pods, (struct watch_opts){ .resource_version = storage_revision(s.st), .max_events = 1000000, .max_age_ms = 600000 });
+    for (int i = 0; i < 6; i++) {
+        v[i] = (struct survivor){ &s, i, &stop, 0, 0 };
+        pthread_create(&v[i].thread, NULL, write_through, &v[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        clock_sleep_ms(300);
+        etcd_fixture_stop(&fixture, SIGKILL);
+        assert_true(etcd_fixture_start(&fixture));
+    }
+    clock_sleep_ms(2500);
+    atomic_store(&stop, true);
+    for (int i = 0; i < 6; i++) {
+        pthread_join(v[i].thread, NULL);
+        want += v[i].acknowledged;
+    }
+    assert_true(want > 100);
+    for (int i = 0; i < 100; i++) {
+        AUTO(kerr) *ill = storage_health(s.st);
+
+        if (!ill)
+            break;
+        clock_sleep_ms(100);
+    }
+    fresh(&s);
+    for (int i = 0; i < 6; i++)
+        for (int n = 0; n < v[i].acknowledged; n++) {
+            AUTO_FREE char *name = xasprintf("s%d-%d", i, n);
+            AUTO(record) *rec = store_get(s.pods, "k", name);
+
+            if (!rec)
+                fail_msg("%s was acknowledged and is gone", name);
+        }
+    struct etcd_range range = { .key = "/registry/pods/k/", .key_len = 17, .range_end = "/registry/pods/k0", .range_end_len = 17 };
+    struct etcd_range_info info;
+    assert_no_err(etcd_get_range(s.etcd, &range, check_in_memory, &s, &info));
+    assert_int_equal(info.count, store_count(s.pods));
+    hub_port_run(s.port);
+    while (watcher_next(w, &item)) {
+        assert_int_equal(item.type, WATCH_ADDED);
+        assert_true(item.revision > last);
+        last = item.revision;
+        seen++;
+        watch_item_done(&item);
+    }
+    assert_false(watcher_ended(w));
+    assert_int_equal(seen, info.count);
+    watcher_free(w);
+    side_close(&s);
+}
+
 static int
 setup(void **state)
 {
@@ -797,6 +902,7 @@ main(void)
         cmocka_unit_test(test_lease),
     };
     const struct CMUnitTest faults[] = { /* slow: etcd takes seconds to come back.  tests/integration/storage.sh */
+        cmocka_unit_test(test_kill_under_load),
         cmocka_unit_test(test_etcd_restarts),
         cmocka_unit_test(test_compacted_under_us),
         cmocka_unit_test(test_restored_snapshot),
