@@ -25,6 +25,7 @@
 
 #define MAX_FILE (1024 * 1024)
 #define MAX_PODS 1000
+#define MIRROR_RETRY_MS 1000
 
 struct static_pods {
     struct kubelet *k;
@@ -181,15 +182,17 @@ delete_mirror(struct static_pods *sp, const struct object *mirror)
         log_warning("A mirror pod cannot be removed; trying again", "pod", object_name(mirror), "err", kv_err(err));
 }
 
-/* Every static pod has the right mirror, and there are no others. */
-static void
+/* Every static pod has the right mirror, and there are no others.  True: something is still to do. */
+static bool
 sync_mirrors(struct static_pods *sp)
 {
     AUTO_OBJECT_LIST create = { 0 };
     AUTO_OBJECT_LIST delete = { 0 };
 
-    if (!sp->k->rest || !pleg_are_sources_ready(sp->k->pleg))
-        return;
+    if (!sp->k->rest)
+        return false;
+    if (!pleg_are_sources_ready(sp->k->pleg))
+        return true;
     pthread_mutex_lock(&sp->lock);
     for (size_t i = 0; i < sp->pods.len; i++) {
         struct object *m = mirror_of(sp, sp->pods.items[i]);
@@ -209,6 +212,7 @@ sync_mirrors(struct static_pods *sp)
         delete_mirror(sp, delete.items[i]);
     for (size_t i = 0; i < create.len; i++)
         create_mirror(sp, create.items[i]);
+    return create.len || delete.len;
 }
 
 static void
@@ -324,13 +328,14 @@ thread_main(void *arg)
 {
     struct static_pods *sp = arg;
     int in = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    bool more = true;
 
     (void)inotify_add_watch(in, sp->k->cfg.static_pod_path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE);
     while (!atomic_load(&sp->stopping)) {
         struct pollfd p[] = { { sp->wake_fd, POLLIN, 0 }, { in, POLLIN, 0 } };
         char buf[4096];
 
-        (void)poll(p, 2, (int)sp->k->cfg.file_check_ms);
+        (void)poll(p, 2, more ? MIRROR_RETRY_MS : (int)sp->k->cfg.file_check_ms);
         if (atomic_load(&sp->stopping))
             break;
         if (p[1].revents) {
@@ -341,7 +346,7 @@ thread_main(void *arg)
         if (p[0].revents && read(sp->wake_fd, buf, sizeof buf) < 0)
             log_v(4, "Static pods: nothing to read");
         look(sp);
-        sync_mirrors(sp);
+        more = sync_mirrors(sp);
     }
     close(in);
     return NULL;
