@@ -13,6 +13,7 @@
 #include "common/client/informer.h"
 #include "common/daemon/daemon.h"
 #include "kubelet/kubelet.h"
+#include "kubelet/log_rotate.h"
 #include "kubelet/node.h"
 #include "kubelet/pleg.h"
 #include "kubelet/pod_worker.h"
@@ -26,6 +27,7 @@
 
 static struct kubelet k;
 static struct server *server;
+static struct log_rotate *rotation;
 
 static struct kerr *
 check_swap(void)
@@ -160,6 +162,7 @@ start(struct static_pods **ret_sp)
     pleg_start(k.pleg);
     node_start(k.node);
     static_pods_start(*ret_sp);
+    rotation = log_rotate_start(&k);
     sources_start(&k);
     return k.cfg.enable_server ? server_new(&k, &server) : NULL;
 }
@@ -168,6 +171,7 @@ static void
 stop(struct static_pods *sp)
 {
     static_pods_stop(sp);
+    log_rotate_stop(rotation);
     informers_free(k.informers);
     pleg_stop(k.pleg);
     pod_workers_stop(k.workers);

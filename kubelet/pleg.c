@@ -18,7 +18,6 @@
 #define MAX_IDS 20000               /* then the table is emptied; relists fill it again */
 #define RELIST_SLOW_MS 60000        /* with events */
 #define RELIST_FAST_MS 1000         /* without */
-#define SECOND_LOOK_MS 60           /* the runtime's own books may be a moment behind its events */
 
 struct known {
     struct known *next;
@@ -189,8 +188,7 @@ on_event(const char *id, void *arg)
         look_now(p);
         return;
     }
-    pod_workers_wake(p->k->workers, uid, 0);
-    pod_workers_wake(p->k->workers, uid, SECOND_LOOK_MS);
+    pod_workers_event(p->k->workers, uid);
 }
 
 /* --- the relist --- */

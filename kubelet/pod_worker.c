@@ -17,6 +17,9 @@
 #define SYNC_THREADS 8
 #define MAX_ROUNDS 100      /* look-decide-act rounds in one go: a bound, never reached in practice */
 #define BUCKETS 64
+#define MORE_LOOKS 2
+#define SECOND_LOOK_MS 40
+#define THIRD_LOOK_MS 300
 #define TERMINATION_MAX 4096
 #define TERMINATION_POD_MAX 12288
 #define LOG_TAIL_BYTES 2048
@@ -279,6 +282,20 @@ pod_workers_wake(struct pod_workers *ws, const char *uid, uint64_t after_ms)
         workqueue_add(ws->wq, uid);
 }
 
+void
+pod_workers_event(struct pod_workers *ws, const char *uid)
+{
+    struct pod_worker *w = get(ws, uid);
+
+    if (!w)
+        return;
+    worker_lock(w);
+    w->more_looks = MORE_LOOKS;
+    worker_unlock(w);
+    worker_wake(w, 0);
+    worker_unref(w);
+}
+
 bool
 pod_workers_has(struct pod_workers *ws, const char *uid)
 {
@@ -487,6 +504,7 @@ note_ends(struct pod_worker *w, const struct rt_pod *rt)
         r = find_record(w, c->name); /* only this thread changes ended_id */
         if (r && str_eq(r->ended_id, c->id))
             continue;
+        prober_end_container(w->k->prober, w->uid, c->name);
         termination_message(c, rt->ncontainers, &text);
         worker_lock(w);
         record_set(&pod_record_get(&w->rec, c->name)->ended_id, c->id);
@@ -613,6 +631,7 @@ round_of(struct pod_worker *w, bool *ret_again)
     struct rt_pod rt = { 0 };
     struct pod_plan plan;
     struct kerr *err;
+    uint64_t look_ms;
     int64_t now_s;
 
     *ret_again = false;
@@ -629,7 +648,12 @@ round_of(struct pod_worker *w, bool *ret_again)
     now_s = clock_wall_s();
     if (!plan.stopping && w->rec.prepared && w->volumes_due_s && now_s >= w->volumes_due_s)
         pod_act_refresh_volumes(w, pod, &rt);
-    if (plan.wake_ms) {
+    worker_lock(w);
+    look_ms = w->more_looks > 0 ? w->more_looks-- == MORE_LOOKS ? SECOND_LOOK_MS : THIRD_LOOK_MS : 0;
+    worker_unlock(w);
+    if (look_ms) {
+        worker_wake(w, look_ms);
+    } else if (plan.wake_ms) {
         int64_t wait = plan.wake_ms - clock_wall_us() / 1000;
 
         worker_wake(w, wait > 1 ? (uint64_t)wait : 1);

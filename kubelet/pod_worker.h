@@ -22,6 +22,7 @@ struct pod_worker { /* pod_act.c and pod_worker.c only */
     struct object *status;   /* a Pod with the last status that we made */
     bool finished, observed, is_static;
     int64_t volumes_due_s;   /* refresh volumes then */
+    int more_looks;          /* guarded by the lock: after an event the runtime's books may be a moment behind */
     unsigned refs;
     struct pod_worker *next;
 };
@@ -37,6 +38,7 @@ void pod_workers_gone(struct pod_workers *ws, const char *uid, int64_t grace_s);
 /* The runtime has a pod that nobody wants: stop it. */
 void pod_workers_orphan(struct pod_workers *ws, const char *uid, const char *name, const char *namespace);
 void pod_workers_wake(struct pod_workers *ws, const char *uid, uint64_t after_ms);
+void pod_workers_event(struct pod_workers *ws, const char *uid); /* the runtime says that something happened */
 bool pod_workers_has(struct pod_workers *ws, const char *uid);
 size_t pod_workers_count(struct pod_workers *ws);
 /* References to all pods, with our own newest status in them. */

@@ -317,13 +317,26 @@ prober_forget(struct prober *p, const char *uid)
     pthread_mutex_unlock(&p->lock);
 }
 
+static void
+drop_all(struct prober *p, const char *uid, const char *container, bool keep_readiness)
+{
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = p->len; i-- > 0;)
+        if (!strcmp(p->items[i]->uid, uid) && !strcmp(p->items[i]->container, container) &&
+            !(keep_readiness && p->items[i]->kind == PROBE_READINESS))
+            drop(p, i);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void
+prober_end_container(struct prober *p, const char *uid, const char *container)
+{
+    drop_all(p, uid, container, false);
+}
+
 /* Readiness goes on while it ends, so that it turns unready; the other two stop. */
 void
 prober_stop_container(struct prober *p, const char *uid, const char *container)
 {
-    pthread_mutex_lock(&p->lock);
-    for (size_t i = p->len; i-- > 0;)
-        if (!strcmp(p->items[i]->uid, uid) && !strcmp(p->items[i]->container, container) && p->items[i]->kind != PROBE_READINESS)
-            drop(p, i);
-    pthread_mutex_unlock(&p->lock);
+    drop_all(p, uid, container, true);
 }

@@ -13,7 +13,8 @@ void prober_free(struct prober *p);
 /* A container runs (told again and again is fine). */
 void prober_container(struct prober *p, const struct pod *pod, const struct pod_container *pc, const struct rt_container *c, const char *pod_ip);
 void prober_forget(struct prober *p, const char *uid);
-void prober_stop_container(struct prober *p, const char *uid, const char *container); /* it is being killed */
+void prober_stop_container(struct prober *p, const char *uid, const char *container); /* it is being killed: readiness goes on */
+void prober_end_container(struct prober *p, const char *uid, const char *container);  /* it has ended */
 
 /* --- the pure part: one more result --- */
 struct probe_state {
