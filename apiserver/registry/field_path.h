@@ -60,6 +60,6 @@ void find_not_found(struct findings *f, const struct path *p, const char *value,
 void find_forbidden(struct findings *f, const struct path *p, const char *detail_fmt, ...) PRINTF_LIKE(3, 4);
 void find_too_long(struct findings *f, const struct path *p, uint32_t max_bytes);
 void find_too_many(struct findings *f, const struct path *p, uint32_t have, uint32_t max);
-unsigned findings_count(const struct findings *f);
+unsigned findings_count(const struct findings *f); /* with the dropped ones */
 
 #endif

@@ -6,6 +6,77 @@
 #include "common/api/meta.h"
 #include "common/api/values.h"
 
+struct name_slot {
+    uint64_t hash;
+    const char *key; /* NULL: free */
+    const void *value;
+};
+
+void
+name_index_done(struct name_index *ix)
+{
+    free(ix->slots);
+    arena_free(ix->keys);
+    *ix = (struct name_index){ 0 };
+}
+
+static struct name_slot *
+find_slot(const struct name_index *ix, const char *key, uint64_t hash)
+{
+    uint32_t i = (uint32_t)hash & (ix->cap - 1);
+
+    while (ix->slots[i].key && (ix->slots[i].hash != hash || strcmp(ix->slots[i].key, key) != 0))
+        i = (i + 1) & (ix->cap - 1);
+    return &ix->slots[i];
+}
+
+static void
+grow_index(struct name_index *ix)
+{
+    struct name_index bigger = { .cap = ix->cap ? ix->cap * 2 : 16, .len = ix->len, .keys = ix->keys };
+
+    bigger.slots = xcalloc(bigger.cap, sizeof *bigger.slots);
+    for (uint32_t i = 0; i < ix->cap; i++)
+        if (ix->slots[i].key)
+            *find_slot(&bigger, ix->slots[i].key, ix->slots[i].hash) = ix->slots[i];
+    free(ix->slots);
+    *ix = bigger;
+}
+
+const void *
+name_index_add(struct name_index *ix, const char *key, const void *value)
+{
+    key = str_safe(key);
+    uint64_t hash = hash64(key, strlen(key));
+
+    if (ix->len * 2 >= ix->cap)
+        grow_index(ix);
+    struct name_slot *slot = find_slot(ix, key, hash);
+    if (slot->key)
+        return slot->value;
+    if (!ix->keys)
+        ix->keys = arena_new(256);
+    *slot = (struct name_slot){ hash, arena_strdup(ix->keys, key), value };
+    ix->len++;
+    return NULL;
+}
+
+const void *
+name_index_get(const struct name_index *ix, const char *key)
+{
+    key = str_safe(key);
+    return ix->len ? find_slot(ix, key, hash64(key, strlen(key)))->value : NULL;
+}
+
+void
+check_unique(struct findings *f, const struct path *p, struct name_index *ix, const char *key, bool skip_empty)
+{
+    if (skip_empty && str_empty(key))
+        return;
+    if (name_index_add(ix, key, ix))
+        find_duplicate(f, p, key);
+}
+
 void
 check_name(struct findings *f, const struct path *p, enum name_rule rule, const char *value)
 {

@@ -18,15 +18,16 @@ check_pull_policy(struct findings *f, const struct path *p, const char *policy)
 static void
 check_ports(struct findings *f, const struct path *p, const struct container_port_slice *ports)
 {
+    AUTO_INDEX names = { 0 };
+
     for (uint32_t i = 0; i < ports->len; i++) {
         const struct container_port *port = &ports->items[i];
         const struct path *at = AT_INDEX(p, i);
         if (!str_empty(port->name)) {
             unsigned before = findings_count(f);
             check_name(f, AT(at, "name"), NAME_PORT, port->name);
-            for (uint32_t k = 0; k < i && findings_count(f) == before; k++)
-                if (str_eq(ports->items[k].name, port->name))
-                    find_duplicate(f, AT(at, "name"), port->name);
+            if (findings_count(f) == before)
+                check_unique(f, AT(at, "name"), &names, port->name, false);
         }
         if (port->container_port == 0)
             find_required(f, AT(at, "containerPort"), "");
@@ -200,32 +201,31 @@ check_env_from(struct findings *f, const struct path *p, const struct env_from_s
 
 /* ---- mounts and devices ---- */
 
-/* Sound volumes only: the others have their own findings. */
-static const struct volume *
-find_volume(const struct pod_scope *scope, const char *name)
+/* Names and paths of both lists of a container: none may be in both. */
+struct mounted {
+    struct name_index mount_names, mount_paths, device_names, device_paths;
+};
+
+static void
+mounted_done(struct mounted *m)
 {
-    for (uint32_t i = 0; i < scope->spec->volumes.len; i++)
-        if (scope->volume_ok[i] && str_eq(scope->spec->volumes.items[i].name, name))
-            return &scope->spec->volumes.items[i];
-    return NULL;
+    name_index_done(&m->mount_names);
+    name_index_done(&m->mount_paths);
+    name_index_done(&m->device_names);
+    name_index_done(&m->device_paths);
 }
 
-static bool
-device_has(const struct volume_device_slice *l, const char *name, const char *path)
+static void
+index_mounted(const struct container *c, struct mounted *ret)
 {
-    for (uint32_t i = 0; i < l->len; i++)
-        if ((name && str_eq(l->items[i].name, name)) || (path && str_eq(l->items[i].device_path, path)))
-            return true;
-    return false;
-}
-
-static bool
-mount_has(const struct volume_mount_slice *l, uint32_t len, const char *name, const char *path)
-{
-    for (uint32_t i = 0; i < len; i++)
-        if ((name && str_eq(l->items[i].name, name)) || (path && str_eq(l->items[i].mount_path, path)))
-            return true;
-    return false;
+    for (uint32_t i = 0; i < c->volume_mounts.len; i++) {
+        (void)name_index_add(&ret->mount_names, c->volume_mounts.items[i].name, c);
+        (void)name_index_add(&ret->mount_paths, c->volume_mounts.items[i].mount_path, c);
+    }
+    for (uint32_t i = 0; i < c->volume_devices.len; i++) {
+        (void)name_index_add(&ret->device_names, c->volume_devices.items[i].name, c);
+        (void)name_index_add(&ret->device_paths, c->volume_devices.items[i].device_path, c);
+    }
 }
 
 static bool
@@ -275,22 +275,24 @@ check_sub_paths(struct findings *f, const struct path *list, const struct path *
 }
 
 static void
-check_mounts(struct findings *f, const struct path *p, const struct container *c, const struct pod_scope *scope)
+check_mounts(struct findings *f, const struct path *p, const struct container *c, const struct pod_scope *scope,
+             const struct mounted *all)
 {
     const struct volume_mount_slice *mounts = &c->volume_mounts;
+    AUTO_INDEX paths = { 0 };
 
     for (uint32_t i = 0; i < mounts->len; i++) {
         const struct volume_mount *m = &mounts->items[i];
         const struct path *at = AT_INDEX(p, i);
         check_required(f, AT(at, "name"), m->name);
-        if (!find_volume(scope, m->name))
+        if (!name_index_get(scope->volumes, m->name))
             find_not_found(f, AT(at, "name"), m->name, "");
         check_required(f, AT(at, "mountPath"), m->mount_path);
-        if (mount_has(mounts, i, NULL, str_safe(m->mount_path)))
+        if (name_index_add(&paths, m->mount_path, m))
             find_invalid(f, AT(at, "mountPath"), m->mount_path, "must be unique");
-        if (device_has(&c->volume_devices, str_safe(m->name), NULL))
+        if (name_index_get(&all->device_names, m->name))
             find_invalid(f, AT(at, "name"), m->name, "must not already exist in volumeDevices");
-        if (device_has(&c->volume_devices, NULL, str_safe(m->mount_path)))
+        if (name_index_get(&all->device_paths, m->mount_path))
             find_invalid(f, AT(at, "mountPath"), m->mount_path, "must not already exist as a path in volumeDevices");
         check_sub_paths(f, p, at, m);
         check_propagation(f, p, m, c);
@@ -298,17 +300,19 @@ check_mounts(struct findings *f, const struct path *p, const struct container *c
 }
 
 static void
-check_devices(struct findings *f, const struct path *p, const struct container *c, const struct pod_scope *scope)
+check_devices(struct findings *f, const struct path *p, const struct container *c, const struct pod_scope *scope,
+              const struct mounted *all)
 {
     const struct volume_device_slice *devices = &c->volume_devices;
+    AUTO_INDEX names = { 0 };
+    AUTO_INDEX paths = { 0 };
 
     for (uint32_t i = 0; i < devices->len; i++) {
         const struct volume_device *d = &devices->items[i];
         const struct path *at = AT_INDEX(p, i);
-        const struct volume *v = find_volume(scope, d->name);
-        struct volume_device_slice before = { devices->items, i, i };
+        const struct volume *v = name_index_get(scope->volumes, d->name);
         check_required(f, AT(at, "name"), d->name);
-        if (!str_empty(d->name) && device_has(&before, d->name, NULL))
+        if (!str_empty(d->name) && name_index_add(&names, d->name, d))
             find_invalid(f, AT(at, "name"), d->name, "must be unique");
         if (v && !v->volume_source.persistent_volume_claim && !v->volume_source.ephemeral)
             find_invalid(f, AT(at, "name"), d->name,
@@ -316,13 +320,13 @@ check_devices(struct findings *f, const struct path *p, const struct container *
         if (!v)
             find_not_found(f, AT(at, "name"), d->name, "");
         check_required(f, AT(at, "devicePath"), d->device_path);
-        if (!str_empty(d->device_path) && device_has(&before, NULL, d->device_path))
+        if (!str_empty(d->device_path) && name_index_add(&paths, d->device_path, d))
             find_invalid(f, AT(at, "devicePath"), d->device_path, "must be unique");
         if (has_backstep(d->device_path))
             find_invalid(f, AT(at, "devicePath"), d->device_path, "can not contain backsteps ('..')");
-        if (mount_has(&c->volume_mounts, c->volume_mounts.len, str_safe(d->name), NULL))
+        if (name_index_get(&all->mount_names, d->name))
             find_invalid(f, AT(at, "name"), d->name, "must not already exist in volumeMounts");
-        if (mount_has(&c->volume_mounts, c->volume_mounts.len, NULL, str_safe(d->device_path)))
+        if (name_index_get(&all->mount_paths, d->device_path))
             find_invalid(f, AT(at, "devicePath"), d->device_path, "must not already exist as a path in volumeMounts");
     }
 }
@@ -428,13 +432,11 @@ check_resize_policy(struct findings *f, const struct path *p, const struct conta
     static const char *const resources[] = { "cpu", "memory", NULL };
     static const char *const policies[] = { "NotRequired", "RestartContainer", NULL };
 
+    AUTO_INDEX names = { 0 };
+
     for (uint32_t i = 0; i < list->len; i++) {
         const struct container_resize_policy *r = &list->items[i];
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(list->items[k].resource_name, r->resource_name)) {
-                find_duplicate(f, AT_INDEX(p, i), r->resource_name);
-                break;
-            }
+        check_unique(f, AT_INDEX(p, i), &names, r->resource_name, false);
         check_enum(f, p, r->resource_name, resources, true);
         check_enum(f, p, r->restart_policy, policies, true);
         if (str_eq(restart_policy, "Never") && !str_eq(r->restart_policy, "NotRequired"))
@@ -476,6 +478,7 @@ static void
 check_common(struct findings *f, const struct path *p, const struct container *c, const struct pod_scope *scope)
 {
     static const char *const message_policies[] = { "File", "FallbackToLogsOnError", NULL };
+    struct mounted all = { 0 };
 
     check_required_name(f, AT(p, "name"), NAME_DNS_LABEL, c->name);
     check_required(f, AT(p, "image"), c->image);
@@ -483,8 +486,10 @@ check_common(struct findings *f, const struct path *p, const struct container *c
     check_ports(f, AT(p, "ports"), &c->ports);
     check_env(f, AT(p, "env"), &c->env);
     check_env_from(f, AT(p, "envFrom"), &c->env_from);
-    check_mounts(f, AT(p, "volumeMounts"), c, scope);
-    check_devices(f, AT(p, "volumeDevices"), c, scope);
+    index_mounted(c, &all);
+    check_mounts(f, AT(p, "volumeMounts"), c, scope, &all);
+    check_devices(f, AT(p, "volumeDevices"), c, scope, &all);
+    mounted_done(&all);
     check_pull_policy(f, AT(p, "imagePullPolicy"), c->image_pull_policy);
     check_resources(f, AT(p, "resources"), &c->resources, &scope->spec->resource_claims, false);
     check_resize_policy(f, AT(p, "resizePolicy"), &c->resize_policy, scope->spec->restart_policy);
@@ -492,20 +497,11 @@ check_common(struct findings *f, const struct path *p, const struct container *c
     check_container_security(f, AT(p, "securityContext"), c->security_context, scope->host_users);
 }
 
-static bool
-name_before(const struct container_slice *l, uint32_t len, const char *name)
-{
-    for (uint32_t i = 0; i < len; i++)
-        if (str_eq(l->items[i].name, name))
-            return true;
-    return false;
-}
-
 /* One host port of one protocol and address belongs to one container of those that run together. */
 static void
 check_host_ports(struct findings *f, const struct path *p, const struct container *containers, uint32_t len)
 {
-    AUTO_STRLIST seen = { 0 };
+    AUTO_INDEX seen = { 0 };
 
     for (uint32_t c = 0; c < len; c++)
         for (uint32_t i = 0; i < containers[c].ports.len; i++) {
@@ -513,15 +509,12 @@ check_host_ports(struct findings *f, const struct path *p, const struct containe
             if (port->host_port == 0)
                 continue;
             AUTO_FREE char *key = xasprintf("%s/%s/%d", str_safe(port->protocol), str_safe(port->host_ip), port->host_port);
-            if (strlist_has(&seen, key))
-                find_duplicate(f, AT(AT_INDEX(AT(AT_INDEX(p, c), "ports"), i), "hostPort"), key);
-            else
-                strlist_add(&seen, key);
+            check_unique(f, AT(AT_INDEX(AT(AT_INDEX(p, c), "ports"), i), "hostPort"), &seen, key, false);
         }
 }
 
 static void
-check_main_containers(struct findings *f, const struct path *p, const struct pod_scope *scope)
+check_main_containers(struct findings *f, const struct path *p, const struct pod_scope *scope, struct name_index *names)
 {
     const struct container_slice *l = &scope->spec->containers;
 
@@ -532,25 +525,23 @@ check_main_containers(struct findings *f, const struct path *p, const struct pod
     for (uint32_t i = 0; i < l->len; i++) {
         const struct path *at = AT_INDEX(p, i);
         check_common(f, at, &l->items[i], scope);
-        if (name_before(l, i, l->items[i].name))
-            find_duplicate(f, AT(at, "name"), l->items[i].name);
+        check_unique(f, AT(at, "name"), names, l->items[i].name, false);
         check_running_parts(f, at, &l->items[i], scope->spec->termination_grace_period_seconds);
     }
     check_host_ports(f, p, l->items, l->len);
 }
 
 static void
-check_init_containers(struct findings *f, const struct path *p, const struct pod_scope *scope)
+check_init_containers(struct findings *f, const struct path *p, const struct pod_scope *scope, struct name_index *names)
 {
     static const char only_sidecars[] = "may not be set for init containers without restartPolicy=Always";
-    const struct container_slice *l = &scope->spec->init_containers, *main = &scope->spec->containers;
+    const struct container_slice *l = &scope->spec->init_containers;
 
     for (uint32_t i = 0; i < l->len; i++) {
         const struct container *c = &l->items[i];
         const struct path *at = AT_INDEX(p, i);
         check_common(f, at, c, scope);
-        if (name_before(main, main->len, c->name) || (!str_empty(c->name) && name_before(l, i, c->name)))
-            find_duplicate(f, AT(at, "name"), c->name);
+        check_unique(f, AT(at, "name"), names, c->name, true);
         check_host_ports(f, p, c, 1);
         if (container_is_sidecar(c)) {
             check_running_parts(f, at, c, scope->spec->termination_grace_period_seconds);
@@ -601,22 +592,20 @@ check_ephemeral_fields(struct findings *f, const struct path *p, const struct co
 }
 
 static void
-check_ephemeral_containers(struct findings *f, const struct path *p, const struct pod_scope *scope)
+check_ephemeral_containers(struct findings *f, const struct path *p, const struct pod_scope *scope,
+                           const struct name_index *others)
 {
     const struct ephemeral_container_slice *l = &scope->spec->ephemeral_containers;
-    const struct container_slice *main = &scope->spec->containers, *init = &scope->spec->init_containers;
+    AUTO_INDEX names = { 0 };
 
     for (uint32_t i = 0; i < l->len; i++) {
         const struct container *c = (const struct container *)&l->items[i].ephemeral_container_common;
         const struct path *at = AT_INDEX(p, i);
         const char *target = l->items[i].target_container_name;
         check_common(f, at, c, scope);
-        bool taken = name_before(main, main->len, c->name) || name_before(init, init->len, c->name);
-        for (uint32_t k = 0; k < i && !taken; k++)
-            taken = str_eq(l->items[k].ephemeral_container_common.name, c->name);
-        if (taken)
+        if (name_index_get(others, c->name) || name_index_add(&names, c->name, c))
             find_duplicate(f, AT(at, "name"), c->name);
-        if (!str_empty(target) && !name_before(main, main->len, target) && !name_before(init, init->len, target))
+        if (!str_empty(target) && !name_index_get(others, target))
             find_not_found(f, AT(at, "targetContainerName"), target, "");
         check_ephemeral_fields(f, at, c);
     }
@@ -625,9 +614,11 @@ check_ephemeral_containers(struct findings *f, const struct path *p, const struc
 void
 check_containers(struct findings *f, const struct path *spec_path, const struct pod_scope *scope)
 {
-    check_main_containers(f, AT(spec_path, "containers"), scope);
-    check_init_containers(f, AT(spec_path, "initContainers"), scope);
-    check_ephemeral_containers(f, AT(spec_path, "ephemeralContainers"), scope);
+    AUTO_INDEX names = { 0 };
+
+    check_main_containers(f, AT(spec_path, "containers"), scope, &names);
+    check_init_containers(f, AT(spec_path, "initContainers"), scope, &names);
+    check_ephemeral_containers(f, AT(spec_path, "ephemeralContainers"), scope, &names);
 }
 
 void

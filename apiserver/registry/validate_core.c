@@ -53,6 +53,8 @@ namespace_finalize(struct findings *f, const void *body, const void *old)
 static void
 check_taints(struct findings *f, const struct path *p, const struct taint_slice *taints)
 {
+    AUTO_INDEX pairs = { 0 };
+
     for (uint32_t i = 0; i < taints->len; i++) {
         const struct taint *t = &taints->items[i];
         const struct path *at = AT_INDEX(p, i);
@@ -62,13 +64,12 @@ check_taints(struct findings *f, const struct path *p, const struct taint_slice 
         if (n > 0)
             find_invalid(f, AT(at, "value"), t->value, "%s%s%s", why[0], n > 1 ? ";" : "", n > 1 ? why[1] : "");
         check_taint_effect(f, AT(at, "effect"), t->effect, false);
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(taints->items[k].key, t->key) && str_eq(taints->items[k].effect, t->effect)) {
-                AUTO_SBUF json = { 0 };
-                json_encode(&api_type_taint, t, &json);
-                find_duplicate_raw(f, at, sbuf_str(&json), "taints must be unique by key and effect pair");
-                break;
-            }
+        AUTO_FREE char *pair = xasprintf("%s:%s", str_safe(t->effect), str_safe(t->key));
+        if (name_index_add(&pairs, pair, t)) {
+            AUTO_SBUF json = { 0 };
+            json_encode(&api_type_taint, t, &json);
+            find_duplicate_raw(f, at, sbuf_str(&json), "taints must be unique by key and effect pair");
+        }
     }
 }
 
@@ -122,16 +123,15 @@ node_update(struct findings *f, const void *body, const void *old_body)
     const struct node *node = body, *old = old_body;
     const struct path *spec = AT(NULL, "spec");
     const struct node_address_slice *addresses = &node->status.addresses;
+    AUTO_INDEX seen = { 0 };
 
     check_node_resources(f, &node->status);
-    for (uint32_t i = 0; i < addresses->len; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (api_equal(&api_type_node_address, &addresses->items[i], &addresses->items[k])) {
-                AUTO_SBUF json = { 0 };
-                json_encode(&api_type_node_address, &addresses->items[i], &json);
-                find_duplicate_raw(f, AT_INDEX(AT(AT(NULL, "status"), "addresses"), i), sbuf_str(&json), "");
-                break;
-            }
+    for (uint32_t i = 0; i < addresses->len; i++) {
+        AUTO_SBUF json = { 0 };
+        json_encode(&api_type_node_address, &addresses->items[i], &json);
+        if (name_index_add(&seen, sbuf_str(&json), addresses))
+            find_duplicate_raw(f, AT_INDEX(AT(AT(NULL, "status"), "addresses"), i), sbuf_str(&json), "");
+    }
     if (old->spec.pod_cidrs.len > 0 && !slices_equal(&node->spec.pod_cidrs, &old->spec.pod_cidrs))
         find_forbidden(f, AT(spec, "podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");
     else if (old->spec.pod_cidrs.len == 0)
@@ -145,22 +145,29 @@ node_update(struct findings *f, const void *body, const void *old_body)
 
 /* ---- ConfigMaps and Secrets ---- */
 
-static bool
-bytes_map_has(const struct bytes_map *m, const char *key)
-{
-    for (uint32_t i = 0; i < m->len; i++)
-        if (strcmp(m->items[i].key, key) == 0)
-            return true;
-    return false;
-}
-
+/* Maps are sorted by key. */
 static const struct api_bytes *
 bytes_map_get(const struct bytes_map *m, const char *key)
 {
-    for (uint32_t i = 0; i < m->len; i++)
-        if (strcmp(m->items[i].key, key) == 0)
-            return &m->items[i].value;
+    uint32_t low = 0, high = m->len;
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        int cmp = strcmp(m->items[mid].key, key);
+        if (cmp == 0)
+            return &m->items[mid].value;
+        if (cmp < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return NULL;
+}
+
+static bool
+bytes_map_has(const struct bytes_map *m, const char *key)
+{
+    return bytes_map_get(m, key) != NULL;
 }
 
 static bool
@@ -393,7 +400,7 @@ check_limit_item(struct findings *f, const struct path *p, const struct limit_ra
     unsigned before = findings_count(f);
 
     check_label_key(f, AT(p, "type"), l->type);
-    if (findings_count(f) == before && !strchr(l->type, '/') && !is_one_of(l->type, types))
+    if (findings_count(f) == before && !strchr(str_safe(l->type), '/') && !is_one_of(l->type, types))
         find_invalid(f, AT(p, "type"), l->type, "must be a standard limit type or fully qualified");
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         if (pod && lists[i].list->len > 0 && str_has_prefix(lists[i].name, "default")) {

@@ -24,7 +24,7 @@ path_print(const struct path *p, struct sbuf *out)
 unsigned
 findings_count(const struct findings *f)
 {
-    return f->err ? f->err->ncauses : 0;
+    return f->err ? f->err->ncauses + f->dropped : 0;
 }
 
 static void

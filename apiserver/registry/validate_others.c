@@ -362,6 +362,7 @@ csr_create(struct findings *f, const void *body)
     const struct certificate_signing_request_spec *s = &csr->spec;
     const struct path *p = AT(NULL, "spec");
     const char *why = csr_request_error(&s->request);
+    AUTO_INDEX seen = { 0 };
 
     if (why)
         find_invalid(f, AT(p, "request"), "<omitted>", "%s", why);
@@ -370,11 +371,7 @@ csr_create(struct findings *f, const void *body)
     for (uint32_t i = 0; i < s->usages.len; i++) {
         if (!is_one_of(s->usages.items[i], usages))
             find_unsupported(f, AT_INDEX(AT(p, "usages"), i), s->usages.items[i], usages);
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(s->usages.items[k], s->usages.items[i])) {
-                find_duplicate(f, AT_INDEX(AT(p, "usages"), i), s->usages.items[i]);
-                break;
-            }
+        check_unique(f, AT_INDEX(AT(p, "usages"), i), &seen, s->usages.items[i], false);
     }
     check_signer(f, AT(p, "signerName"), s->signer_name);
     if (s->expiration_seconds && *s->expiration_seconds < 600)
@@ -555,6 +552,7 @@ void
 validating_webhooks_create(struct findings *f, const void *body)
 {
     const struct validating_webhook_slice *l = &((const struct validating_webhook_configuration *)body)->webhooks;
+    AUTO_INDEX names = { 0 };
 
     for (uint32_t i = 0; i < l->len; i++) {
         const struct validating_webhook *w = &l->items[i];
@@ -563,11 +561,7 @@ validating_webhooks_create(struct findings *f, const void *body)
                                 w->namespace_selector, w->object_selector, w->timeout_seconds,
                                 &w->admission_review_versions };
         check_webhook(f, p, &view);
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(l->items[k].name, w->name)) {
-                find_duplicate(f, AT(p, "name"), w->name);
-                break;
-            }
+        check_unique(f, AT(p, "name"), &names, w->name, true);
     }
 }
 
@@ -576,6 +570,7 @@ mutating_webhooks_create(struct findings *f, const void *body)
 {
     static const char *const reinvocations[] = { "IfNeeded", "Never", NULL };
     const struct mutating_webhook_slice *l = &((const struct mutating_webhook_configuration *)body)->webhooks;
+    AUTO_INDEX names = { 0 };
 
     for (uint32_t i = 0; i < l->len; i++) {
         const struct mutating_webhook *w = &l->items[i];
@@ -586,11 +581,7 @@ mutating_webhooks_create(struct findings *f, const void *body)
         check_webhook(f, p, &view);
         if (w->reinvocation_policy && !is_one_of(w->reinvocation_policy, reinvocations))
             find_unsupported(f, AT(p, "reinvocationPolicy"), w->reinvocation_policy, reinvocations);
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(l->items[k].name, w->name)) {
-                find_duplicate(f, AT(p, "name"), w->name);
-                break;
-            }
+        check_unique(f, AT(p, "name"), &names, w->name, true);
     }
 }
 

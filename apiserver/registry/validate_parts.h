@@ -8,12 +8,27 @@
 #include "apiserver/registry/field_path.h"
 #include "apiserver/registry/validate.h"
 #include "common/api/names.h"
+#include "common/base/arena.h"
 #include "common/base/str.h"
 
 #define IMMUTABLE_MSG "field is immutable"
 #define NEGATIVE_MSG "must be greater than or equal to 0"
 #define NOT_POSITIVE_MSG "must be greater than zero"
 #define INT32_RANGE_MSG "must be between 1 and 2147483647, inclusive"
+
+/* Names seen so far, with what they stand for; lists from outside may be long.  Zero-initialised empty. */
+struct name_index {
+    struct name_slot *slots;
+    uint32_t len, cap;
+    struct arena *keys;
+};
+void name_index_done(struct name_index *ix);
+#define AUTO_INDEX __attribute__((cleanup(name_index_done))) struct name_index
+/* The value the key already had, or NULL after adding it with `value` (not NULL).  Copies the key. */
+const void *name_index_add(struct name_index *ix, const char *key, const void *value);
+const void *name_index_get(const struct name_index *ix, const char *key); /* or NULL */
+/* Adds; a key that was there is reported as a duplicate.  "" is skipped when `skip_empty`. */
+void check_unique(struct findings *f, const struct path *p, struct name_index *ix, const char *key, bool skip_empty);
 
 /* --- values (validate_common.c) --- */
 void check_name(struct findings *f, const struct path *p, enum name_rule rule, const char *value);
@@ -76,7 +91,7 @@ bool resource_is_standard_quota(const char *name);
 struct pod_scope { /* what checks below a pod spec need of it */
     const struct pod_spec *spec;
     const struct object_meta *meta; /* NULL in templates */
-    const bool *volume_ok;          /* per volume: nothing was found in it */
+    const struct name_index *volumes; /* struct volume by name: those without findings */
     bool is_pod;
     bool host_users;
 };

@@ -144,12 +144,12 @@ sysctl_name_ok(const char *s)
 static void
 check_sysctls(struct findings *f, const struct path *p, const struct sysctl_slice *list, const struct pod_spec *spec)
 {
+    AUTO_INDEX names = { 0 };
+
     for (uint32_t i = 0; i < list->len; i++) {
         const char *name = list->items[i].name;
         const struct path *at = AT(AT_INDEX(p, i), "name");
-        bool twice = false;
-        for (uint32_t k = 0; k < i; k++)
-            twice = twice || str_eq(list->items[k].name, name);
+        bool twice = name_index_add(&names, name, list) != NULL;
         if (str_empty(name))
             find_required(f, at, "");
         else if (!sysctl_name_ok(name))

@@ -11,46 +11,54 @@
 #define MAX_SEARCHES 32
 #define MAX_SEARCH_BYTES 2048
 
+/* Claims that come into being with the pod, for its ephemeral volumes. */
 static void
-check_volumes(struct findings *f, const struct path *p, const struct pod_scope *scope, bool *ok)
+index_created_claims(struct name_index *ix, const struct pod_scope *scope)
+{
+    for (uint32_t i = 0; scope->meta && !str_empty(scope->meta->name) && i < scope->spec->volumes.len; i++) {
+        const struct volume *v = &scope->spec->volumes.items[i];
+        if (!v->volume_source.ephemeral)
+            continue;
+        AUTO_FREE char *claim = xasprintf("%s-%s", scope->meta->name, str_safe(v->name));
+        (void)name_index_add(ix, claim, v);
+    }
+}
+
+/* Fills `sound` with the volumes that have no findings. */
+static void
+check_volumes(struct findings *f, const struct path *p, const struct pod_scope *scope, struct name_index *sound)
 {
     const struct volume_slice *l = &scope->spec->volumes;
+    AUTO_INDEX created = { 0 };
 
+    index_created_claims(&created, scope);
     for (uint32_t i = 0; i < l->len; i++) {
         const struct volume *v = &l->items[i];
         const struct path *at = AT_INDEX(p, i);
-        unsigned before = findings_count(f) + f->dropped;
-        check_volume(f, at, v, scope);
-        for (uint32_t k = 0; k < i; k++)
-            if (ok[k] && str_eq(l->items[k].name, v->name)) {
-                find_duplicate(f, AT(at, "name"), v->name);
-                break;
-            }
-        ok[i] = findings_count(f) + f->dropped == before;
         const struct persistent_volume_claim_volume_source *claim = v->volume_source.persistent_volume_claim;
-        for (uint32_t k = 0; claim && scope->meta && !str_empty(scope->meta->name) && k < l->len; k++) {
-            if (!l->items[k].volume_source.ephemeral)
-                continue;
-            AUTO_FREE char *created = xasprintf("%s-%s", scope->meta->name, str_safe(l->items[k].name));
-            if (str_eq(created, claim->claim_name))
-                find_invalid(f, AT(AT(at, "persistentVolumeClaim"), "claimName"), claim->claim_name,
-                             "must not reference a PVC that gets created for an ephemeral volume");
-        }
+        unsigned before = findings_count(f);
+        check_volume(f, at, v, scope);
+        if (name_index_get(sound, v->name))
+            find_duplicate(f, AT(at, "name"), v->name);
+        if (findings_count(f) == before)
+            (void)name_index_add(sound, v->name, v);
+        if (claim && name_index_get(&created, claim->claim_name))
+            find_invalid(f, AT(AT(at, "persistentVolumeClaim"), "claimName"), claim->claim_name,
+                         "must not reference a PVC that gets created for an ephemeral volume");
     }
 }
 
 static void
 check_resource_claims(struct findings *f, const struct path *p, const struct pod_resource_claim_slice *claims)
 {
+    AUTO_INDEX names = { 0 };
+
     for (uint32_t i = 0; i < claims->len; i++) {
         const struct pod_resource_claim *c = &claims->items[i];
         const struct path *at = AT_INDEX(p, i);
-        bool twice = false;
-        for (uint32_t k = 0; k < i; k++)
-            twice = twice || str_eq(claims->items[k].name, c->name);
         if (str_empty(c->name))
             find_required(f, AT(at, "name"), "");
-        else if (twice)
+        else if (name_index_add(&names, c->name, c))
             find_duplicate(f, AT(at, "name"), c->name);
         else
             check_name(f, AT(at, "name"), NAME_DNS_LABEL, c->name);
@@ -212,13 +220,13 @@ check_names_and_policies(struct findings *f, const struct path *p, const struct 
 void
 check_pod_spec(struct findings *f, const struct path *p, const struct pod_spec *spec, const struct object_meta *meta)
 {
-    AUTO_FREE bool *volume_ok = xcalloc(spec->volumes.len + 1, sizeof *volume_ok);
-    struct pod_scope scope = { .spec = spec, .meta = meta, .volume_ok = volume_ok, .is_pod = meta != NULL,
+    AUTO_INDEX volumes = { 0 };
+    struct pod_scope scope = { .spec = spec, .meta = meta, .volumes = &volumes, .is_pod = meta != NULL,
                                .host_users = !spec->host_users || *spec->host_users };
 
     if (!spec->termination_grace_period_seconds)
         find_required(f, AT(p, "terminationGracePeriodSeconds"), "");
-    check_volumes(f, AT(p, "volumes"), &scope, volume_ok);
+    check_volumes(f, AT(p, "volumes"), &scope, &volumes);
     check_resource_claims(f, AT(p, "resourceClaims"), &spec->resource_claims);
     check_containers(f, p, &scope);
     check_pod_level_resources(f, AT(p, "resources"), spec);

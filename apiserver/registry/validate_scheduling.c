@@ -229,6 +229,7 @@ check_spread(struct findings *f, const struct path *p, const struct topology_spr
 {
     static const char *const actions[] = { "DoNotSchedule", "ScheduleAnyway", NULL };
     static const char *const policies[] = { "Honor", "Ignore", NULL };
+    AUTO_INDEX pairs = { 0 };
 
     for (uint32_t i = 0; i < list->len; i++) {
         const struct topology_spread_constraint *c = &list->items[i];
@@ -239,13 +240,8 @@ check_spread(struct findings *f, const struct path *p, const struct topology_spr
             find_required(f, AT(at, "topologyKey"), "can not be empty");
         if (!is_one_of(c->when_unsatisfiable, actions))
             find_unsupported(f, AT(at, "whenUnsatisfiable"), c->when_unsatisfiable, actions);
-        for (uint32_t k = i + 1; k < list->len; k++)
-            if (str_eq(list->items[k].topology_key, c->topology_key) &&
-                str_eq(list->items[k].when_unsatisfiable, c->when_unsatisfiable)) {
-                AUTO_FREE char *pair = xasprintf("{%s, %s}", str_safe(c->topology_key), str_safe(c->when_unsatisfiable));
-                find_duplicate(f, AT(at, "{topologyKey, whenUnsatisfiable}"), pair);
-                break;
-            }
+        AUTO_FREE char *pair = xasprintf("{%s, %s}", str_safe(c->topology_key), str_safe(c->when_unsatisfiable));
+        check_unique(f, AT(at, "{topologyKey, whenUnsatisfiable}"), &pairs, pair, false);
         if (c->min_domains && *c->min_domains <= 0)
             find_invalid_int(f, AT(at, "minDomains"), *c->min_domains, NOT_POSITIVE_MSG);
         if (c->min_domains && !str_eq(c->when_unsatisfiable, "DoNotSchedule"))
@@ -264,13 +260,11 @@ check_spread(struct findings *f, const struct path *p, const struct topology_spr
 static void
 check_gates(struct findings *f, const struct path *p, const struct pod_scheduling_gate_slice *gates)
 {
+    AUTO_INDEX names = { 0 };
+
     for (uint32_t i = 0; i < gates->len; i++) {
         check_label_key(f, AT_INDEX(p, i), gates->items[i].name);
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(gates->items[k].name, gates->items[i].name)) {
-                find_duplicate(f, AT_INDEX(p, i), gates->items[i].name);
-                break;
-            }
+        check_unique(f, AT_INDEX(p, i), &names, gates->items[i].name, false);
     }
 }
 

@@ -42,19 +42,15 @@ check_external_name(struct findings *f, const struct path *p, const struct servi
 static void
 check_service_ports(struct findings *f, const struct path *p, const struct service_spec *s)
 {
+    AUTO_INDEX names = { 0 };
+
     for (uint32_t i = 0; i < s->ports.len; i++) {
         const struct service_port *port = &s->ports.items[i];
         const struct path *at = AT_INDEX(p, i);
         if (s->ports.len > 1)
             check_required(f, AT(at, "name"), port->name);
-        if (!str_empty(port->name)) {
-            check_name(f, AT(at, "name"), NAME_DNS_LABEL, port->name);
-            for (uint32_t k = 0; k < i; k++)
-                if (str_eq(s->ports.items[k].name, port->name)) {
-                    find_duplicate(f, AT(at, "name"), port->name);
-                    break;
-                }
-        }
+        check_optional_name(f, AT(at, "name"), NAME_DNS_LABEL, port->name);
+        check_unique(f, AT(at, "name"), &names, port->name, true);
         check_port(f, AT(at, "port"), port->port);
         check_protocol(f, AT(at, "protocol"), port->protocol);
         check_port_or_name(f, AT(at, "targetPort"), port->target_port);
@@ -67,28 +63,27 @@ check_service_ports(struct findings *f, const struct path *p, const struct servi
 static void
 check_ports_unique(struct findings *f, const struct path *p, const struct service_spec *s)
 {
+    AUTO_INDEX node_ports = { 0 };
+    AUTO_INDEX ports = { 0 };
+
     for (uint32_t i = 0; i < s->ports.len; i++) {
         const struct service_port *port = &s->ports.items[i];
-        if (port->node_port != 0 && str_eq(s->type, "ClusterIP"))
+        AUTO_FREE char *key = xasprintf("%s/%d", str_safe(port->protocol), port->node_port);
+        if (port->node_port == 0)
+            continue;
+        if (str_eq(s->type, "ClusterIP"))
             find_forbidden(f, AT(AT_INDEX(p, i), "nodePort"), "may not be used when `type` is 'ClusterIP'");
-        for (uint32_t k = 0; k < i && port->node_port != 0; k++)
-            if (s->ports.items[k].node_port == port->node_port && str_eq(s->ports.items[k].protocol, port->protocol)) {
-                find_duplicate_int(f, AT(AT_INDEX(p, i), "nodePort"), port->node_port);
-                break;
-            }
+        if (name_index_add(&node_ports, key, port))
+            find_duplicate_int(f, AT(AT_INDEX(p, i), "nodePort"), port->node_port);
     }
-    for (uint32_t i = 0; i < s->ports.len; i++)
-        for (uint32_t k = 0; k < i; k++) {
-            const struct service_port *port = &s->ports.items[i];
-            if (s->ports.items[k].port != port->port || !str_eq(s->ports.items[k].protocol, port->protocol))
-                continue;
-            AUTO_SBUF json = { 0 };
-            sbuf_adds(&json, "{\"protocol\":");
-            json_add_string(&json, port->protocol);
-            sbuf_addf(&json, ",\"port\":%d}", port->port);
+    for (uint32_t i = 0; i < s->ports.len; i++) {
+        AUTO_SBUF json = { 0 };
+        sbuf_adds(&json, "{\"protocol\":");
+        json_add_string(&json, s->ports.items[i].protocol);
+        sbuf_addf(&json, ",\"port\":%d}", s->ports.items[i].port);
+        if (name_index_add(&ports, sbuf_str(&json), s))
             find_duplicate_raw(f, AT_INDEX(p, i), sbuf_str(&json), "");
-            break;
-        }
+    }
 }
 
 static void
@@ -458,6 +453,7 @@ endpoint_slice_create(struct findings *f, const void *body)
 {
     static const char *const types[] = { "FQDN", "IPv4", "IPv6", NULL };
     const struct endpoint_slice *es = body;
+    AUTO_INDEX names = { 0 };
 
     check_enum(f, AT(NULL, "addressType"), es->address_type, types, true);
     if (es->endpoints.len > MAX_ENDPOINTS)
@@ -473,11 +469,7 @@ endpoint_slice_create(struct findings *f, const void *body)
         const struct discovery_endpoint_port *port = &es->ports.items[i];
         const struct path *p = AT_INDEX(AT(NULL, "ports"), i);
         check_optional_name(f, AT(p, "name"), NAME_DNS_LABEL, port->name);
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(es->ports.items[k].name, port->name)) {
-                find_duplicate(f, AT(p, "name"), port->name);
-                break;
-            }
+        check_unique(f, AT(p, "name"), &names, port->name, false);
         check_protocol(f, AT(p, "protocol"), port->protocol);
         if (port->app_protocol)
             check_label_key(f, AT(p, "appProtocol"), port->app_protocol);

@@ -160,7 +160,7 @@ check_downward_file(struct findings *f, const struct path *p, const struct downw
 
 /* Paths that the sources of one projected volume write to: none twice. */
 struct paths_seen {
-    struct strlist list;
+    struct name_index paths;
 };
 
 static void
@@ -168,10 +168,8 @@ check_path_free(struct findings *f, const struct path *p, struct paths_seen *see
 {
     if (str_empty(path))
         return;
-    if (strlist_has(&seen->list, path))
+    if (name_index_add(&seen->paths, path, seen))
         find_invalid(f, p, blame, "conflicting duplicate paths");
-    else
-        strlist_add(&seen->list, path);
 }
 
 static void
@@ -478,7 +476,7 @@ SOURCE(projected, projected_volume_source)
     check_mode(f, AT(p, "defaultMode"), v->default_mode);
     for (uint32_t i = 0; i < v->sources.len; i++)
         check_projection(f, p, AT_INDEX(AT(p, "sources"), i), &v->sources.items[i], &seen);
-    strlist_done(&seen.list);
+    name_index_done(&seen.paths);
 }
 
 SOURCE(portworx, portworx_volume_source)

@@ -326,9 +326,18 @@ pod_is_mirror(const struct pod *pod)
 static struct quantity_map_entry *
 find_quantity(const struct quantity_map *m, const char *name)
 {
-    for (uint32_t i = 0; i < m->len; i++)
-        if (strcmp(m->items[i].key, name) == 0)
-            return &m->items[i];
+    uint32_t low = 0, high = m->len;
+
+    while (low < high) { /* maps are sorted by key */
+        uint32_t mid = low + (high - low) / 2;
+        int cmp = strcmp(m->items[mid].key, name);
+        if (cmp == 0)
+            return &m->items[mid];
+        if (cmp < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return NULL;
 }
 

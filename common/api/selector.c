@@ -518,9 +518,18 @@ label_query_from_map(const struct string_map *labels, struct arena *a)
 const char *
 string_map_get(const struct string_map *m, const char *key)
 {
-    for (uint32_t i = 0; i < m->len; i++)
-        if (strcmp(m->items[i].key, key) == 0)
-            return str_safe(m->items[i].value);
+    uint32_t low = 0, high = m->len;
+
+    while (low < high) { /* maps are sorted by key */
+        uint32_t mid = low + (high - low) / 2;
+        int cmp = strcmp(m->items[mid].key, key);
+        if (cmp == 0)
+            return str_safe(m->items[mid].value);
+        if (cmp < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return NULL;
 }
 
