@@ -8,6 +8,7 @@
 #include "apiserver/http/pipeline.h"
 #include "apiserver/options.h"
 #include "apiserver/rest/kubelet_dialer.h"
+#include "apiserver/rest/watch_cache.h"
 #include "apiserver/server.h"
 #include "common/base/clock.h"
 #include "common/base/klog.h"
@@ -92,6 +93,7 @@ start_loops(struct apiserver *srv)
             break;
         al->port = hub_port_new(srv->storage, post_wake, al);
         al->tick = loop_timer_new(al->loop, tick, al);
+        al->encodings = watch_cache_new();
         loop_timer_every(al->tick, 1000);
     }
     return err;
@@ -194,6 +196,7 @@ stop(struct apiserver *srv)
         loop_timer_free(srv->loops[i].tick);
         loop_free(srv->loops[i].loop); /* runs what was posted to it, which may still turn the port */
         hub_port_free(srv->loops[i].port);
+        watch_cache_free(srv->loops[i].encodings);
     }
     free(srv->loops);
     authz_free(srv->authz);

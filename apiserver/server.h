@@ -40,6 +40,7 @@ struct api_loop { /* one I/O thread */
     struct loop *loop;
     struct hub_port *port;
     struct loop_timer *tick;
+    struct watch_cache *encodings; /* rest/watch_cache.h */
 };
 
 struct apiserver {

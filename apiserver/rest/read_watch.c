@@ -4,6 +4,7 @@
 
 #include "apiserver/rest/encode.h"
 #include "apiserver/rest/read_internal.h"
+#include "apiserver/rest/watch_cache.h"
 #include "common/api/codec.h"
 #include "common/api/status.h"
 #include "common/base/clock.h"
@@ -28,6 +29,7 @@ struct watch_stream {
     struct evbuffer *out;
     const char *include_object;
     struct metric_series *sent;
+    struct watch_cache *encodings; /* the loop's */
     bool plain, first;
     bool pumping;   /* do not free: pump() is below us on the stack and will */
     bool over;      /* the client left, or the stream failed */
@@ -60,40 +62,43 @@ encode_status(const struct media *m, const struct kerr *why, struct sbuf *out)
     }
 }
 
+/* *ret: the object of the frame; `own` is where it is made when nobody shares it. */
 static struct kerr *
-encode_item(struct watch_stream *ws, const struct watch_item *item, struct sbuf *object)
+encode_item(struct watch_stream *ws, const struct watch_item *item, struct sbuf *own, const struct sbuf **ret)
 {
     const struct media *m = &ws->r->media;
 
+    *ret = own;
     if (item->type == WATCH_ERROR) {
-        encode_status(m, item->error, object);
+        encode_status(m, item->error, own);
         return NULL;
     }
     if (item->type == WATCH_BOOKMARK)
-        return encode_bookmark(m, ws->r->resource, item->revision, item->initial_end, object);
-    return encode_watch_object(m, ws->r->resource, item->record, ws->first, ws->include_object, object);
+        return encode_bookmark(m, ws->r->resource, item->revision, item->initial_end, own);
+    return watch_cache_encode(ws->encodings, m, ws->r->resource, item->record, ws->first, ws->include_object, ret);
 }
 
 static void
 add_item(struct watch_stream *ws, const struct watch_item *item)
 {
-    AUTO_SBUF object = { 0 }, frame = { 0 };
+    AUTO_SBUF own = { 0 }, frame = { 0 };
     struct watch_item failed = { .type = WATCH_ERROR };
     const struct watch_item *sent = item;
+    const struct sbuf *object;
 
     if (ws->plain && item->record) {
         add_plain_event(ws->out, item);
         return;
     }
-    failed.error = encode_item(ws, item, &object);
+    failed.error = encode_item(ws, item, &own, &object);
     if (failed.error) { /* an object that cannot be put into the client's form ends the watch */
-        object.len = 0;
+        own.len = 0;
         sent = &failed;
-        kerr_free(encode_item(ws, sent, &object));
+        kerr_free(encode_item(ws, sent, &own, &object));
         ws->over = true;
     }
     ws->first &= sent->record == NULL;
-    encode_watch_frame(&ws->r->media, watch_type_name(sent->type), &object, &frame);
+    encode_watch_frame(&ws->r->media, watch_type_name(sent->type), object, &frame);
     evbuffer_add(ws->out, sbuf_str(&frame), frame.len);
     kerr_free(failed.error);
 }
@@ -238,6 +243,7 @@ start_watch(struct api_request *r, void *arg)
 
     ws->r = r;
     ws->out = evbuffer_new();
+    ws->encodings = apiserver_loop_of(r->srv, http_stream_loop(r->stream))->encodings;
     ws->plain = encode_is_plain(&r->media, r->resource);
     ws->first = true;
     ws->include_object = str_safe(request_param(&r->info, "includeObject"));

@@ -110,6 +110,7 @@ initial=$(req "$url/api/v1/namespaces/kube-public/secrets?watch=1&sendInitialEve
 has "$initial" '"k8s.io/initial-events-end":"true"'
 has "$(req "$cms?watch=1&resourceVersion=0&timeoutSeconds=1")" '"type":"ADDED"'
 has "$(req "$cms?watch=1&sendInitialEvents=true")" 'requires setting resourceVersionMatch to NotOlderThan'
+has "$(req -H 'Accept: application/vnd.kubernetes.protobuf;stream=watch' "$cms?watch=1&resourceVersion=0&timeoutSeconds=1" | tr -d '\0')" 'k8s'
 has "$(req -H 'Accept: application/json;as=Table;g=meta.k8s.io;v=v1' "$cms?watch=1&resourceVersion=0&timeoutSeconds=1")" '"kind":"Table"'
 
 # --- etcd dies: memory answers, writes and consistent reads say why; then everything goes on, watches too
