@@ -314,7 +314,6 @@ static const struct {
     { "unable to get local issuer", "its certificate is not signed by the CA in --etcd-cafile" },
     { "self-signed certificate", "its certificate is not signed by the CA in --etcd-cafile" },
     { "self signed certificate", "its certificate is not signed by the CA in --etcd-cafile" },
-    { "SSL_ERROR_SYSCALL", "it closed the TLS handshake; when it speaks no TLS use http://" },
     { "certificate has expired", "its certificate has expired" },
     { "no alternative certificate subject name", "its certificate does not name this host or address (SAN)" },
 };
@@ -368,6 +367,18 @@ closed_on_us(CURLcode rc)
     return rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR || rc == CURLE_GOT_NOTHING;
 }
 
+/* TCP stood, TLS never did. */
+static bool
+ended_in_handshake(const struct endpoint *ep, CURL *curl, CURLcode rc)
+{
+    curl_off_t tls_us = 0;
+    long connects = 0;
+
+    curl_easy_getinfo(curl, CURLINFO_APPCONNECT_TIME_T, &tls_us);
+    curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+    return str_has_prefix(ep->url, "https://") && connects > 0 && tls_us == 0 && (closed_on_us(rc) || rc == CURLE_SSL_CONNECT_ERROR);
+}
+
 static struct kerr *
 transport_error(struct etcd *e, const struct endpoint *ep, struct wire *w, CURLcode rc)
 {
@@ -379,6 +390,8 @@ transport_error(struct etcd *e, const struct endpoint *ep, struct wire *w, CURLc
         ask_tls12(e, ep, w);
     text = w->why;
     hint = tls_hint(text);
+    if (!hint && ended_in_handshake(ep, w->curl, rc))
+        hint = "it ended the TLS handshake: perhaps it speaks no TLS, then use http://";
     if (hint && strcasestr(text, "bad certificate") && !e->cert_file)
         hint = tls_hint("certificate required");
     if (closed_on_us(rc) && str_has_prefix(ep->url, "http://") && !atomic_load(&e->stop) && answers_tls(e, ep))
