@@ -4,12 +4,12 @@
 # /etc/sysctl.d and /etc/modules-load.d; then does what up.sh does (configs, certificates, images) and enables the units.
 #   --no-start    files only (also in a chroot or an image being built): the units are enabled, nothing runs
 #   --uninstall   stops and disables the units and removes what this script installed; data stays until `make down`
-#   UNITS="..."   which units, for a machine that is a control plane or a node only; default all
+#   INSTALL_UNITS="..."   which units, for a machine that is a control plane or a node only; default all
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/lib.sh
 [ "$(id -u)" = 0 ] || die "run as root"
-read -ra units <<<"${UNITS:-${UNITS[*]}}"
+read -ra units <<<"${INSTALL_UNITS:-${UNITS[*]}}"
 mode=${1:-}
 case $mode in '' | --no-start | --uninstall) ;; *) die "usage: install.sh [--no-start] | --uninstall" ;; esac
 command -v systemctl >/dev/null || die "this machine has no systemd; 'make up' runs the daemons without it"
@@ -37,11 +37,11 @@ for u in "${units[@]}"; do
         ;;
     esac
     install -m 644 "deploy/systemd/$u.service" "/etc/systemd/system/$u.service"
-    systemctl enable "$u" 2>/dev/null
     note "$u"
 done
+! under_systemd || systemctl daemon-reload
+enabled=$(systemctl enable "${units[@]}" 2>&1) || die "systemctl enable: $enabled"
 printf 'net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n' >/etc/sysctl.d/90-ckube.conf
 printf 'overlay\nbr_netfilter\nnf_conntrack\n' >/etc/modules-load.d/ckube.conf
 [ "$mode" != --no-start ] || exit 0
-systemctl daemon-reload
 SKIP_BUILD=1 deploy/up.sh --until node
