@@ -23,6 +23,7 @@
 struct hierarchy {
     char *path;        /* mount point */
     char *controllers; /* ",cpu,cpuacct," */
+    bool clean_only;   /* the v2 tree beside v1 ones: runc makes groups there, we only remove them */
 };
 
 struct cgroups {
@@ -56,7 +57,7 @@ cgroups_new(const char *mount, const char *root, bool systemd, struct cgroups **
         cg->root[--n] = '\0';
     cg->v2 = fs.f_type == CGROUP2_MAGIC;
     if (cg->v2)
-        cg->hier[cg->nhier++] = (struct hierarchy){ xstrdup(mount), NULL };
+        cg->hier[cg->nhier++] = (struct hierarchy){ xstrdup(mount), NULL, false };
     else
         find_v1(cg, mount);
     if (!cg->nhier)
@@ -245,7 +246,7 @@ with_controller(struct cgroups *cg, const char *controller)
     if (cg->v2)
         return &cg->hier[0];
     for (size_t i = 0; i < cg->nhier; i++)
-        if (cg->hier[i].controllers && strstr(cg->hier[i].controllers, needle))
+        if (!cg->hier[i].clean_only && cg->hier[i].controllers && strstr(cg->hier[i].controllers, needle))
             return &cg->hier[i];
     return NULL;
 }
@@ -298,13 +299,12 @@ find_v1(struct cgroups *cg, const char *mount)
         bool twice = false;
 
         if (!dash || sscanf(line, "%*s %*s %*s %*s %1023s", where) != 1 ||
-            sscanf(dash, " - %63s %*s %1023s", type, opts) != 2 || strcmp(type, "cgroup") != 0 ||
-            !str_has_prefix(where, below))
+            sscanf(dash, " - %63s %*s %1023s", type, opts) != 2 || !str_has_prefix(type, "cgroup") || !str_has_prefix(where, below))
             continue;
         for (size_t i = 0; i < cg->nhier; i++)
             twice |= !strcmp(cg->hier[i].path, where);
         if (!twice)
-            cg->hier[cg->nhier++] = (struct hierarchy){ xstrdup(where), xasprintf(",%s,", opts) };
+            cg->hier[cg->nhier++] = (struct hierarchy){ xstrdup(where), xasprintf(",%s,", opts), !strcmp(type, "cgroup2") };
     }
     if (f)
         fclose(f);
@@ -426,7 +426,7 @@ static struct kerr *
 make_everywhere(struct cgroups *cg, const char *path)
 {
     for (size_t i = 0; i < cg->nhier; i++) {
-        struct kerr *err = make_in(cg, &cg->hier[i], path);
+        struct kerr *err = cg->hier[i].clean_only ? NULL : make_in(cg, &cg->hier[i], path);
 
         if (err)
             return err;

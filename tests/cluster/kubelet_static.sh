@@ -21,6 +21,7 @@ pids=()
 kubelet_pid=
 finish() {
     local rc=$? p
+    set +e
     [ $rc -eq 0 ] || { echo "--- kubelet log"; grep -v '"Flag"' "$dir/kubelet.log" | tail -n 25 | cut -c1-300; echo "--- containerd log"; tail -n 5 "$dir/containerd.log" | cut -c1-300; }
     [ -z "$kubelet_pid" ] || kill -9 "$kubelet_pid" 2>/dev/null || true
     for p in $(ctr -a $run/containerd.sock -n k8s.io tasks ls 2>/dev/null | awk 'NR>1{print $2}'); do kill -9 "$p" 2>/dev/null || true; done
