@@ -93,6 +93,7 @@ struct row {
     bool not_stored; /* reviews */
     const char *shares; /* kept as the objects of this other group's resource of the same plural name */
     bool events;     /* expires by --event-ttl */
+    const char *stored_version; /* of several versions, the one objects are stored as; NULL: there is one version only */
 };
 
 static const struct row rows[] = {
@@ -119,7 +120,7 @@ static const struct row rows[] = {
     { "apps", "ControllerRevision", .strategy = &strategy_plain },
     { "batch", "Job", .strategy = &strategy_job, SUBS(status_only), FIELDS(job_fields) },
     { "batch", "CronJob", SUBS(status_only) },
-    { "autoscaling", "HorizontalPodAutoscaler", SUBS(status_only) },
+    { "autoscaling", "HorizontalPodAutoscaler", SUBS(status_only), .stored_version = "v2" },
     { "policy", "PodDisruptionBudget", SUBS(status_only) },
     { "networking.k8s.io", "Ingress", SUBS(status_only) },
     { "networking.k8s.io", "ServiceCIDR", SUBS(status_only) },
@@ -161,17 +162,26 @@ row_of(const struct api_kind *k)
     return &plain;
 }
 
-/* Two versions of one resource (autoscaling/v1 and v2), or two groups (events), serve the same objects. The first row
- * has the store; objects are stored as its kind. */
+/* Two versions of one resource (autoscaling/v1 and v2), or two groups (events), serve the same objects. The row filled
+ * first has the store; objects are stored as its kind. */
 static const struct resource *
 storing_row(const struct api_kind *k, const struct row *row)
 {
     const char *group = row->shares ? row->shares : k->group;
 
     for (size_t i = 0; i < table_len; i++)
-        if (strcmp(table[i].kind->group, group) == 0 && strcmp(table[i].kind->plural, k->plural) == 0)
+        if (table[i].kind && table[i].store && strcmp(table[i].kind->group, group) == 0 && strcmp(table[i].kind->plural, k->plural) == 0)
             return &table[i];
     return NULL;
+}
+
+/* Whether the kind is filled after the one that has the store. */
+static bool
+comes_second(const struct api_kind *k)
+{
+    const struct row *row = row_of(k);
+
+    return row->shares || (row->stored_version && strcmp(row->stored_version, k->version) != 0);
 }
 
 static void
@@ -213,11 +223,14 @@ void
 resources_start(struct storage *st, int64_t event_ttl_s)
 {
     table = xcalloc(kinds_served(), sizeof *table);
-    table_len = 0;
-    for (size_t i = 0; i < api_kinds_len; i++)
-        if (api_kinds[i].resource) {
-            fill(&table[table_len], &api_kinds[i], st, event_ttl_s);
-            table_len++;
+    table_len = kinds_served();
+    for (int second = 0; second < 2; second++)
+        for (size_t i = 0, slot = 0; i < api_kinds_len; i++) {
+            if (!api_kinds[i].resource)
+                continue;
+            if (comes_second(&api_kinds[i]) == second)
+                fill(&table[slot], &api_kinds[i], st, event_ttl_s);
+            slot++;
         }
 }
 

@@ -81,7 +81,6 @@ write_decode_json(struct api_request *r, const struct api_kind *kind, const char
     AUTO(object) *obj = NULL;
     struct kerr *err = object_decode_json(json, len, kind, &report, &obj);
 
-    err = wrong_document(err, kind);
     if (!err)
         err = apply_field_validation(r, kind, &report);
     strlist_done(&report.findings);
@@ -107,7 +106,9 @@ write_decode_body(struct api_request *r, const struct api_kind *kind, struct obj
         return kerr_new(KERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: EOF", kind->kind, kind->version, kind->kind);
     switch (format) {
     case MEDIA_PROTOBUF:
-        err = wrong_document(object_decode_pb(body, len, NULL, &obj), kind);
+        err = object_decode_pb(body, len, NULL, &obj);
+        if (err && !strstr(err->message, "cannot be handled as a"))
+            err = wrong_document(err, kind);
         break;
     case MEDIA_YAML:
         err = yaml_to_json(body, len, NULL, &json);

@@ -59,8 +59,8 @@ patched(const struct update *u, const struct object *old, struct object **ret)
 
     object_encode_json(old, &before);
     struct kerr *err = patch_apply_bytes(r->resource->kind->type, u->patch, sbuf_str(&before), before.len, body, len, &after);
-    if (err)
-        return kerr_about(err, r->resource->kind->group, r->resource->kind->plural, r->info.name);
+    if (err) /* Invalid without details, as upstream: kubectl then shows the message */
+        return err->reason == KERR_INVALID ? err : kerr_about(err, r->resource->kind->group, r->resource->kind->plural, r->info.name);
     return write_decode_json(r, r->resource->kind, sbuf_str(&after), after.len, ret);
 }
 
