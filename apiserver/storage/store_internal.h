@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* store_internal.h - what storage.c, store.c, store_write.c and watch_hub.c share.  Nobody else includes it.
  *
- *   storage.c      the table of stores, the sequence of revisions, the threads that follow etcd
+ *   storage*.c     the table of stores, the sequence of revisions, the threads that follow etcd: storage_internal.h
  *   store.c        one resource: applying changes, history ring, snapshots, reading
  *   store_write.c  guarded writes
  *   watch_hub.c    ports and watchers */
