@@ -19,8 +19,6 @@ static const struct flag generic[] = {
     { "use-service-account-credentials", FLAG_BOOL, O(use_service_account_credentials), "false", "If true, use individual service account credentials for each controller." },
     { "min-resync-period", FLAG_IGNORED, 0, NULL, "The resync period in reflectors. There is none: watches are complete." },
     { "controller-start-interval", FLAG_IGNORED, 0, NULL, "Interval between starting controller managers." },
-    { "profiling", FLAG_IGNORED_BOOL, 0, NULL, "Enable profiling via web interface host:port/debug/pprof/." },
-    { "contention-profiling", FLAG_IGNORED_BOOL, 0, NULL, "Enable block profiling, if profiling is enabled." },
     { "leader-elect", FLAG_BOOL, O(leader_elect), "true", "Start a leader election client and gain leadership before executing the main loop." },
     { "leader-elect-lease-duration", FLAG_DURATION, O(lease_duration_ms), "15s", "How long non-leader candidates wait before they try to take over an unrenewed lease." },
     { "leader-elect-renew-deadline", FLAG_DURATION, O(renew_deadline_ms), "10s", "How long the leader tries to renew before it stops leading." },

@@ -68,7 +68,10 @@ route_resource(struct api_request *r)
     const struct request_info *info = &r->info;
     unsigned allowed = r->resource->verbs;
 
-    if (r->resource->kind->namespaced ? (!*info->ns && *info->name) : (*info->ns && !str_eq(info->resource, "namespaces"))) {
+    /* a list or watch may have its name from a field selector: that is no path */
+    bool named = *info->name && strcmp(info->verb, "list") != 0 && strcmp(info->verb, "watch") != 0;
+
+    if (r->resource->kind->namespaced ? (!*info->ns && named) : (*info->ns && !str_eq(info->resource, "namespaces"))) {
         request_fail(r, not_found_path());
         return;
     }
