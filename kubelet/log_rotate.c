@@ -99,7 +99,7 @@ thread_main(void *arg)
     uint64_t next = clock_mono_ms() + LOOK_MS;
 
     while (!atomic_load(&lr->stopping)) {
-        clock_sleep_ms(250);
+        clock_sleep_ms(500);
         if (clock_mono_ms() < next)
             continue;
         look(lr);

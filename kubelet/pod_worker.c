@@ -227,6 +227,22 @@ with_status(const struct object *pod, const struct object *status)
     return copy;
 }
 
+static bool
+same_map(const struct string_map *x, const struct string_map *y)
+{
+    bool same = x->len == y->len;
+
+    for (uint32_t i = 0; same && i < x->len; i++)
+        same = !strcmp(x->items[i].key, y->items[i].key) && str_eq(x->items[i].value, y->items[i].value);
+    return same;
+}
+
+static bool
+same_labels(const struct object_meta *x, const struct object_meta *y)
+{
+    return same_map(&x->labels, &y->labels) && same_map(&x->annotations, &y->annotations);
+}
+
 void
 pod_workers_update(struct pod_workers *ws, const struct object *pod)
 {
@@ -234,6 +250,8 @@ pod_workers_update(struct pod_workers *ws, const struct object *pod)
     struct pod_worker *w = get_or_make(ws, p->metadata.uid);
 
     worker_lock(w);
+    if (w->pod && !same_labels(&OBJECT_BODY(w->pod, pod)->metadata, &p->metadata))
+        w->volumes_due_s = 1; /* files of the downward API */
     object_unref(w->pod);
     w->pod = with_status(pod, w->status);
     w->is_static = pod_is_static(p);

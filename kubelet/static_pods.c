@@ -204,7 +204,7 @@ sync_mirrors(struct static_pods *sp)
         struct object *m = sp->mirrors.items[i];
         struct object *pod = pod_named(sp, object_namespace(m), object_name(m));
 
-        if (!pod || !str_eq(pod_static_hash(OBJECT_BODY(m, pod)), object_meta(pod)->uid))
+        if (!pod || object_meta(m)->deletion_timestamp || !str_eq(pod_static_hash(OBJECT_BODY(m, pod)), object_meta(pod)->uid))
             object_list_add_take(&delete, object_ref(m));
     }
     pthread_mutex_unlock(&sp->lock);
