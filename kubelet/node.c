@@ -378,12 +378,8 @@ status_main(void *arg)
             if (!err)
                 written_ms = (int64_t)clock_mono_ms();
         }
-        if (err && err->reason == KERR_NOT_FOUND) { /* somebody deleted the node: come back */
-            pthread_mutex_lock(&n->lock);
-            object_unref(n->now);
-            n->now = NULL;
-            pthread_mutex_unlock(&n->lock);
-        }
+        if (err && err->reason == KERR_NOT_FOUND)
+            node_gone(n);
         if (err)
             log_warning("The node status cannot be written; trying again", "err", kv_err(err));
         if (!err && ready_before != (int)ready && p.now) {
@@ -547,6 +543,17 @@ node_uid_of(struct node_agent *n)
     uid = str_safe(n->uid);
     pthread_mutex_unlock(&n->lock);
     return uid;
+}
+
+void
+node_gone(struct node_agent *n)
+{
+    pthread_mutex_lock(&n->lock);
+    object_unref(n->now);
+    n->now = NULL;
+    n->look = true;
+    pthread_cond_broadcast(&n->cond);
+    pthread_mutex_unlock(&n->lock);
 }
 
 void

@@ -13,6 +13,7 @@ void node_free(struct node_agent *n);
 const char *node_uid_of(struct node_agent *n); /* "" until registered; stays valid */
 /* The API's node object changed: podCIDR, uid. */
 void node_seen(struct node_agent *n, const struct object *node);
+void node_gone(struct node_agent *n); /* somebody deleted it: it is registered again */
 /* Looks at the machine once: addresses, capacity; fills k->identity and the allocatable figures. */
 struct kerr *node_inspect(struct kubelet *k) MUST_CHECK;
 

@@ -145,6 +145,12 @@ node_updated(const struct object *old, const struct object *now, void *arg)
 }
 
 static void
+node_removed(const struct object *last, void *arg)
+{
+    node_gone(((struct feed *)arg)->k->node);
+}
+
+static void
 on_trouble(const char *what, const struct kerr *why, void *arg)
 {
     struct kubelet *k = arg;
@@ -171,7 +177,7 @@ sources_init(struct kubelet *k, struct static_pods *sp)
     k->nodes = informers_get(k->informers, &(struct informer_config){ .kind = api_kind_find("v1", "Node"), .field_selector = me });
     k->services = informers_kind(k->informers, "v1", "Service");
     informer_add_handler(k->pods, &(struct informer_handler){ pod_added, pod_updated, pod_removed, pods_synced, f });
-    informer_add_handler(k->nodes, &(struct informer_handler){ node_added, node_updated, NULL, NULL, f });
+    informer_add_handler(k->nodes, &(struct informer_handler){ node_added, node_updated, node_removed, NULL, f });
     informers_on_trouble(k->informers, on_trouble, k);
     return NULL;
 }
