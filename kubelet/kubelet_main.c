@@ -180,6 +180,8 @@ stop(struct static_pods *sp)
     status_manager_stop(k.status);
 }
 
+static const char *const health_paths[] = { "/healthz", NULL };
+
 int
 main(int argc, char **argv)
 {
@@ -206,7 +208,7 @@ main(int argc, char **argv)
     if (!err)
         err = make_clients();
     if (!err && k.cfg.healthz_port > 0)
-        err = daemon_serve_plain(k.daemon, k.cfg.healthz_bind_address, k.cfg.healthz_port, (const char *const[]){ "/healthz", NULL });
+        err = daemon_serve_plain(k.daemon, k.cfg.healthz_bind_address, k.cfg.healthz_port, health_paths);
     if (err)
         return daemon_fail(k.daemon, err);
     read_resolver();
