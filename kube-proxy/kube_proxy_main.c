@@ -13,6 +13,7 @@
 #include "common/daemon/daemon.h"
 #include "common/net/addr.h"
 #include "kube-proxy/nft_backend.h"
+#include "kube-proxy/node_routes.h"
 #include "kube-proxy/proxier.h"
 #include "kube-proxy/render.h"
 
@@ -29,6 +30,7 @@ struct proxy { /* what main() sets up and takes down */
     struct proxy_health *health;
     struct informers *informers;
     struct proxier *proxier;
+    struct node_routes *routes; /* NULL without --cluster-routes */
 };
 
 /* --hostname-override, else this machine's name in lower case. */
@@ -180,7 +182,11 @@ start(struct proxy *p)
     opts.informers = p->informers;
     opts.health = p->health;
     p->proxier = proxier_new(&opts);
+    if (p->config.cluster_routes)
+        p->routes = node_routes_new(p->informers, p->node_name);
     informers_start(p->informers);
+    if (p->routes)
+        node_routes_start(p->routes);
     log_info("Using nftables Proxier", "node", p->node_name, "server", rest_server(p->rest));
     return proxier_start(p->proxier);
 }
@@ -190,13 +196,27 @@ stop(struct proxy *p)
 {
     if (p->proxier)
         proxier_stop(p->proxier);
+    if (p->routes)
+        node_routes_stop(p->routes);
     informers_free(p->informers);
+    node_routes_free(p->routes);
     proxier_free(p->proxier);
     proxy_health_free(p->health); /* the loop has ended, and is still there */
     rest_unref(p->rest);
     nft_backend_free(p->nft);
     free(p->node_name);
     proxy_config_done(&p->config);
+}
+
+/* --cleanup: rules and routes. */
+static struct kerr *
+clean_up(struct proxy *p)
+{
+    const struct node_route_list none = { 0 };
+    struct kerr *err = nft_backend_cleanup(p->nft);
+    size_t n;
+
+    return err ? err : node_routes_apply(&none, &n);
 }
 
 static int
@@ -209,7 +229,7 @@ run(struct proxy *p)
     if (!err)
         err = nft_backend_new(&p->nft);
     if (!err && p->config.cleanup) {
-        err = nft_backend_cleanup(p->nft);
+        err = clean_up(p);
         return err ? daemon_fail(p->daemon, err) : 0;
     }
     if (!err) {

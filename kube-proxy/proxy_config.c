@@ -72,6 +72,8 @@ static const struct flag rule_flags[] = {
 };
 
 static const struct flag system_flags[] = {
+    { "cluster-routes", FLAG_BOOL, O(cluster_routes), "false",
+      "ckube: keep a route to every other node's podCIDR by its InternalIP, for nodes that share a network. Counts beside --config too." },
     { "oom-score-adj", FLAG_I32, O(oom_score_adj), "-999", "The oom-score-adj value for the kube-proxy process. Values must be within the range [-1000, 1000]." },
     { "conntrack-max-per-core", FLAG_I32, O(conntrack_max_per_core), "32768", "Maximum number of NAT connections to track per CPU core (0 to leave the limit as-is)." },
     { "conntrack-min", FLAG_I32, O(conntrack_min), "131072", "Minimum number of conntrack entries to allocate, regardless of conntrack-max-per-core." },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* proxy_config.h - kube-proxy's flags and its KubeProxyConfiguration file, as one struct.  With --config the file decides and
- * all flags but --hostname-override, --cleanup and the logging ones are ignored, as upstream does.  At start-up, one thread. */
+ * all flags but --hostname-override, --cleanup, --cluster-routes and the logging ones are ignored, as upstream does.  At start-up, one thread. */
 #ifndef CKUBE_KUBE_PROXY_PROXY_CONFIG_H
 #define CKUBE_KUBE_PROXY_PROXY_CONFIG_H
 
@@ -13,7 +13,7 @@
 struct proxy_config {
     /* as given on the command line or in the file; owned by the flags */
     char *config_file, *kubeconfig, *master, *hostname_override;
-    bool cleanup, init_only;
+    bool cleanup, init_only, cluster_routes;
     char *bind_address, *healthz_bind_address, *metrics_bind_address;
     bool bind_address_hard_fail;
     char *mode;

@@ -60,7 +60,7 @@ iptables: {syncPeriod: 1s}
 portRange: ""
 conntrack: {maxPerCore: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 YAML
-start_proxy() { start kube-proxy "$bin/kube-proxy" --config="$proxy_config" --hostname-override=N1 --v=2; } # started before the API answers: it waits
+start_proxy() { start kube-proxy "$bin/kube-proxy" --config="$proxy_config" --hostname-override=N1 --cluster-routes --v=2; } # started before the API answers: it waits
 start_proxy
 
 api() { # METHOD PATH [JSON]
@@ -112,6 +112,17 @@ until_true "after a restart the deleted Service is gone" gone service-ips 10.96.
 in_ns nft flush ruleset
 until_true "rules come back after a flush by somebody" in_map service-ips 10.96.0.1
 
+# the way to another node's pods
+api POST /api/v1/nodes '{"apiVersion":"v1","kind":"Node","metadata":{"name":"n2"},"spec":{"podCIDR":"10.244.7.0/24","podCIDRs":["10.244.7.0/24"]}}' >/dev/null
+api PATCH /api/v1/nodes/n2/status '{"status":{"addresses":[{"type":"InternalIP","address":"192.0.2.50"}]}}' application/merge-patch+json >/dev/null
+route_is() { [ "$(ip -n $ns route show proto 99 | sed 's/ *$//')" = "$1" ]; }
+until_true "a route to the other node's pods" route_is "10.244.7.0/24 via 192.0.2.50 dev d0"
+api PATCH /api/v1/nodes/n2/status '{"status":{"addresses":[{"type":"InternalIP","address":"192.0.2.51"}]}}' application/merge-patch+json >/dev/null
+until_true "it follows the node's address" route_is "10.244.7.0/24 via 192.0.2.51 dev d0"
+api DELETE /api/v1/nodes/n2 >/dev/null
+until_true "it goes with the node" route_is ""
+ip -n $ns route add 10.244.9.0/24 via 192.0.2.60 proto static
+
 # health port of a load balancer's Service
 api POST /api/v1/namespaces/default/services '{"apiVersion":"v1","kind":"Service","metadata":{"name":"lb"},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":31777,"ports":[{"port":80}]}}' >/dev/null
 code() { [ "$(in_ns curl -s -o "$work/health" -w '%{http_code}' "http://192.0.2.1:31777/")" = "$1" ]; }
@@ -134,5 +145,6 @@ rc=$?
 unset 'pid[kube-proxy]'
 in_map service-ips 10.96.0.1 && echo "ok: rules stay after SIGTERM" || fail "rules went with SIGTERM"
 in_ns "$bin/kube-proxy" --cleanup >>"$work/kube-proxy.log" 2>&1 || fail "--cleanup"
+ip -n $ns route show | grep '10.244.9.0/24 via 192.0.2.60' >/dev/null && echo "ok: other routes are left alone" || fail "a route that is not ours went"
 [ -z "$(in_ns nft list tables)" ] && echo "ok: --cleanup leaves nothing" || fail "--cleanup left $(in_ns nft list tables)"
 exit $((failed > 0))
