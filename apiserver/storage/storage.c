@@ -326,7 +326,9 @@ storage_new(const struct storage_config *config)
     st->config.prefix = st->prefix;
     st->config.page = config->page ? config->page : 500;
     st->config.ring_events = config->ring_events ? config->ring_events : 1000;
-    st->config.ring_bytes = config->ring_bytes ? config->ring_bytes : 16u << 20;
+    if (!config->ring_events_max && !config->ring_events)
+        st->config.ring_events_max = 100000;
+    st->config.ring_bytes = config->ring_bytes ? config->ring_bytes : 32u << 20;
     st->config.snapshots = config->snapshots ? config->snapshots : 64;
     st->config.snapshot_ms = config->snapshot_ms ? config->snapshot_ms : 90000;
     st->config.fresh_timeout_ms = config->fresh_timeout_ms ? config->fresh_timeout_ms : 10000;

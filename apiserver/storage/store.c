@@ -11,7 +11,8 @@
 #include "common/base/klog.h"
 #include "common/base/str.h"
 
-#define RING_MIN 16      /* events kept however large they are */
+#define RING_MIN 16       /* events kept however large they are */
+#define RING_YOUNG_MS 75000 /* as upstream's watch cache: history of that age is worth more than ring_events */
 #define LIST_OLD_PAGE 500
 
 /* --- life --- */
@@ -29,7 +30,8 @@ store_new(struct storage *st, const struct store_resource *resource, char *prefi
     s->prefix_len = strlen(prefix);
     s->live.by_field = s->loading.by_field = -1;
     s->index.by_field = resource->index_field;
-    s->ring_max = resource->ring_events ? resource->ring_events : config->ring_events;
+    s->ring_least = resource->ring_events ? resource->ring_events : config->ring_events;
+    s->ring_most = config->ring_events_max > s->ring_least ? config->ring_events_max : s->ring_least;
     pthread_mutex_init(&s->lock, NULL);
     return s;
 }
@@ -157,6 +159,7 @@ event_new(struct store *s, int64_t revision, struct record *before, struct recor
 
     atomic_init(&ev->refs, 1);
     ev->revision = revision;
+    ev->at_ms = clock_mono_ms();
     ev->store = store_ref(s);
     ev->before = before;
     ev->now = now;
@@ -196,8 +199,10 @@ ring_grow(struct store *s)
     uint32_t cap = s->ring_cap ? s->ring_cap * 2 : 16;
     struct store_event **ring;
 
-    if (cap > s->ring_max)
-        cap = s->ring_max;
+    if (s->ring_cap < s->ring_least && cap > s->ring_least)
+        cap = s->ring_least;
+    if (cap > s->ring_most)
+        cap = s->ring_most;
     ring = xcalloc(cap, sizeof(*ring));
     for (uint32_t i = 0; i < s->ring_len; i++)
         ring[i] = s->ring[(s->ring_at + i) % s->ring_cap];
@@ -207,10 +212,17 @@ ring_grow(struct store *s)
     s->ring_at = 0;
 }
 
+/* May the ring, holding as much as it must, hold one more? */
+static bool
+oldest_is_young(const struct store *s, uint64_t now_ms)
+{
+    return s->ring_len && now_ms - s->ring[s->ring_at]->at_ms < RING_YOUNG_MS;
+}
+
 static void
 ring_add(struct store *s, struct store_event *ev)
 {
-    if (s->ring_len == s->ring_cap && s->ring_cap < s->ring_max)
+    if (s->ring_len == s->ring_cap && (s->ring_cap < s->ring_least || (s->ring_cap < s->ring_most && oldest_is_young(s, ev->at_ms))))
         ring_grow(s);
     if (s->ring_len == s->ring_cap)
         ring_drop_oldest(s);
@@ -218,6 +230,8 @@ ring_add(struct store *s, struct store_event *ev)
     s->ring_bytes += event_size(ev);
     while (s->ring_len > RING_MIN && s->ring_bytes > storage_config(s->st)->ring_bytes)
         ring_drop_oldest(s);
+    for (int i = 0; i < 2 && s->ring_len > s->ring_least && !oldest_is_young(s, ev->at_ms); i++)
+        ring_drop_oldest(s); /* a burst is over */
 }
 
 /* --- applying --- */
@@ -265,8 +279,7 @@ store_apply(struct store *s, int64_t revision, struct store_change *ch, size_t n
         if (!before && !now)
             continue;
         ev = event_new(s, revision, before, now);
-        if (s->ring_max)
-            ring_add(s, ev);
+        ring_add(s, ev);
         publish_event(s, ev);
         store_event_unref(ev);
     }

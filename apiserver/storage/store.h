@@ -45,8 +45,9 @@ struct storage_config {
     const char *prefix;            /* --etcd-prefix; NULL: "/registry" */
     int64_t compaction_interval_ms; /* --etcd-compaction-interval; 0: never */
     uint32_t page;                 /* keys per range while loading; 0: 500 */
-    uint32_t ring_events;          /* 0: 1000 */
-    uint32_t ring_bytes;           /* 0: 16 MiB: history of one resource pins at most that */
+    uint32_t ring_events;          /* history kept per resource; 0: 1000 */
+    uint32_t ring_events_max;      /* and while it is younger than 75 s; 0: 100,000, or ring_events if that was given */
+    uint32_t ring_bytes;           /* 0: 32 MiB: history of one resource pins at most that */
     uint32_t snapshots;            /* paged lists kept in memory per resource; 0: 64 */
     int64_t snapshot_ms;           /* and how long; 0: 90 s.  Older ones are answered by etcd */
     int64_t fresh_timeout_ms;      /* a consistent read waits at most; 0: 10 s */

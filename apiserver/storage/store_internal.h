@@ -20,6 +20,7 @@ struct hub_port;
 struct store_event {
     _Atomic uint32_t refs;
     int64_t revision;
+    uint64_t at_ms;         /* when it was applied */
     struct store *store;    /* a reference */
     struct record *before;  /* NULL: created */
     struct record *now;     /* NULL: deleted */
@@ -54,7 +55,8 @@ struct store {
     int64_t changed;
     uint64_t bytes;
     struct store_event **ring; /* history: ring[(ring_at + i) % ring_cap], oldest first */
-    uint32_t ring_at, ring_len, ring_cap, ring_max;
+    uint32_t ring_at, ring_len, ring_cap;
+    uint32_t ring_least, ring_most; /* events kept anyhow; and while they are young */
     uint64_t ring_bytes;
     int64_t ring_floor; /* history is complete for every revision > ring_floor */
     struct snapshot *snapshots;

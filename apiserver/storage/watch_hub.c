@@ -519,6 +519,25 @@ struct events {
     size_t len;
 };
 
+/* What the ring holds after that revision: it is in order. */
+static void
+missed_since(const struct store *s, int64_t after, struct events *ret)
+{
+    uint32_t lo = 0, hi = s->ring_len;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+
+        if (s->ring[(s->ring_at + mid) % s->ring_cap]->revision <= after)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    ret->items = xcalloc(s->ring_len - lo + 1, sizeof(struct store_event *));
+    for (; lo < s->ring_len; lo++)
+        ret->items[ret->len++] = store_event_ref(s->ring[(s->ring_at + lo) % s->ring_cap]);
+}
+
 /* With the store's lock: from here on changes reach the port, and what is older is in `ret_missed` or in the view. */
 static struct kerr *
 attach(struct watcher *w, struct store *s, bool new_channel, struct events *ret_missed)
@@ -541,13 +560,7 @@ attach(struct watcher *w, struct store *s, bool new_channel, struct events *ret_
     if (!replay)
         return NULL;
     w->after = after > w->view.revision ? after : w->view.revision;
-    ret_missed->items = xcalloc(s->ring_len ? s->ring_len : 1, sizeof(struct store_event *));
-    for (uint32_t i = 0; i < s->ring_len; i++) {
-        struct store_event *ev = s->ring[(s->ring_at + i) % s->ring_cap];
-
-        if (ev->revision > after)
-            ret_missed->items[ret_missed->len++] = store_event_ref(ev);
-    }
+    missed_since(s, after, ret_missed);
     return NULL;
 }
 

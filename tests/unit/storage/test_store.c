@@ -494,6 +494,31 @@ test_watch_bounds(void **state)
     side_close(&s);
 }
 
+/* More events than ring_events in a short time: a client that listed a moment ago can still resume. */
+static void
+test_young_history(void **state)
+{
+    struct storage_config sc = { .ring_events = 20, .ring_events_max = 200 };
+    struct side s;
+    struct watch_opts o = { 0 };
+    struct watcher *w = NULL;
+
+    side_open(&s, &sc);
+    wipe(&s);
+    o.resource_version = create(&s, "a", "p", "n1", "v");
+    for (int i = 0; i < 150; i++) {
+        AUTO_FREE char *app = xasprintf("v%d", i);
+        enum store_outcome outcome;
+
+        update(&s, "a", "p", "n1", app, &outcome);
+    }
+    assert_no_err(watcher_new(s.port, s.pods, &o, clock_mono_ms(), &w));
+    AUTO_FREE char *got = pull(&s, w, 150);
+    assert_int_equal(strlen(got), 150 * strlen("MODIFIED p,") - 1);
+    watcher_free(w);
+    side_close(&s);
+}
+
 /* --- what may happen to etcd --- */
 
 static void
@@ -896,6 +921,7 @@ main(void)
         cmocka_unit_test(test_old_lists_and_compaction),
         cmocka_unit_test(test_watch_selectors),
         cmocka_unit_test(test_watch_bounds),
+        cmocka_unit_test(test_young_history),
         cmocka_unit_test(test_concurrent),
         cmocka_unit_test(test_late_resources),
         cmocka_unit_test(test_broken_value),
