@@ -8,6 +8,7 @@
 struct kind_row {
     const struct api_type *type;
     enum name_rule name;
+    bool unnamed; /* a question put to the server: its metadata means nothing */
     validate_fn *create;
     validate_change_fn *update; /* NULL: an update is checked as `create` */
     validate_change_fn *status;
@@ -80,6 +81,12 @@ static const struct kind_row rows[] = {
     KIND(flow_schema, NAME_DNS_SUBDOMAIN, .create = flow_schema_create),
     KIND(priority_level_configuration, NAME_DNS_SUBDOMAIN, .create = priority_level_create),
     KIND(token_request, NAME_DNS_SUBDOMAIN, .create = token_request_create),
+    KIND(subject_access_review, NAME_DNS_SUBDOMAIN, .unnamed = true, .create = access_review_create),
+    KIND(self_subject_access_review, NAME_DNS_SUBDOMAIN, .unnamed = true, .create = self_access_review_create),
+    KIND(local_subject_access_review, NAME_DNS_SUBDOMAIN, .unnamed = true, .create = local_access_review_create),
+    KIND(self_subject_rules_review, NAME_DNS_SUBDOMAIN, .unnamed = true),
+    KIND(self_subject_review, NAME_DNS_SUBDOMAIN, .unnamed = true),
+    KIND(token_review, NAME_DNS_SUBDOMAIN, .unnamed = true),
     KIND(ip_address, NAME_PATH_SEGMENT),
     KIND(api_service, NAME_PATH_SEGMENT),
 };
@@ -138,7 +145,7 @@ validate_create(const struct api_kind *kind, const void *body, const struct vali
     const struct object_meta *meta = meta_of(kind, body);
     struct findings f = { .opts = opts };
 
-    if (meta && kind->resource)
+    if (meta && kind->resource && !(row && row->unnamed))
         check_meta_create(&f, meta, kind->namespaced, row ? row->name : NAME_DNS_SUBDOMAIN);
     if (row && row->create)
         row->create(&f, body);

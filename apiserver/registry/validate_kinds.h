@@ -42,7 +42,8 @@ validate_change_fn ingress_status, ingress_class_update;
 /* validate_others.c */
 validate_fn pod_disruption_budget_create, events_event_create, hpa_create, hpa_v1_create, priority_class_create, lease_create, csr_create,
     runtime_class_create, validating_webhooks_create, mutating_webhooks_create, flow_schema_create,
-    priority_level_create, token_request_create;
+    priority_level_create, token_request_create, access_review_create, self_access_review_create,
+    local_access_review_create;
 validate_change_fn pod_disruption_budget_status, priority_class_update, csr_update, csr_status, runtime_class_update;
 
 /* Defaults of the shared template checks: RC, ReplicaSet, Deployment, StatefulSet, DaemonSet. */

@@ -660,3 +660,55 @@ token_request_create(struct findings *f, const void *body)
     if (s->expiration_seconds && *s->expiration_seconds > 1ll << 32)
         find_invalid_int(f, p, *s->expiration_seconds, "may not specify a duration larger than 2^32 seconds");
 }
+
+/* ---- access reviews ---- */
+
+static void
+check_asked(struct findings *f, const struct path *spec, const struct resource_attributes *resource,
+            const struct non_resource_attributes *other)
+{
+    if (resource && other)
+        find_invalid_struct(f, AT(spec, "nonResourceAttributes"), &api_type_non_resource_attributes, other,
+                            "cannot be specified in combination with resourceAttributes");
+    if (!resource && !other)
+        find_invalid_null(f, AT(spec, "resourceAttributes"),
+                          "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+}
+
+static void
+check_access_review(struct findings *f, const struct path *spec, const struct subject_access_review_spec *s)
+{
+    check_asked(f, spec, s->resource_attributes, s->non_resource_attributes);
+    if (str_empty(s->user) && !s->groups.len)
+        find_invalid(f, AT(spec, "user"), "", "at least one of user or group must be specified");
+}
+
+void
+access_review_create(struct findings *f, const void *body)
+{
+    check_access_review(f, AT(NULL, "spec"), &((const struct subject_access_review *)body)->spec);
+}
+
+void
+self_access_review_create(struct findings *f, const void *body)
+{
+    const struct self_subject_access_review *r = body;
+
+    check_asked(f, AT(NULL, "spec"), r->spec.resource_attributes, r->spec.non_resource_attributes);
+}
+
+void
+local_access_review_create(struct findings *f, const void *body)
+{
+    const struct local_subject_access_review *r = body;
+    const struct path *spec = AT(NULL, "spec");
+    const struct resource_attributes *resource = r->spec.resource_attributes;
+
+    check_access_review(f, spec, &r->spec);
+    if (resource && !str_eq(str_safe(resource->namespace), str_safe(r->metadata.namespace)))
+        find_invalid(f, AT(AT(spec, "resourceAttributes"), "namespace"), str_safe(resource->namespace),
+                     "must match metadata.namespace");
+    if (r->spec.non_resource_attributes)
+        find_invalid_struct(f, AT(spec, "nonResourceAttributes"), &api_type_non_resource_attributes,
+                            r->spec.non_resource_attributes, "disallowed on this kind of request");
+}
