@@ -598,6 +598,10 @@ replay_missed(struct watcher *w, struct events *missed, uint64_t now_ms)
     int64_t after = w->after;
 
     w->after = w->opts.resource_version;
+    /* The ring bounds what is replayed.  Cutting the watcher for it would bring its client back to the same point, for ever. */
+    w->opts.max_events += missed->len < UINT32_MAX - w->opts.max_events ? (uint32_t)missed->len : 0;
+    for (size_t i = 0; i < missed->len && w->opts.max_bytes < UINT64_MAX / 2; i++)
+        w->opts.max_bytes += queued_size(missed->items[i]);
     for (size_t i = 0; i < missed->len; i++) {
         offer(w, missed->items[i], now_ms);
         store_event_unref(missed->items[i]);
