@@ -125,10 +125,19 @@ authz_allows_all(const struct authz *z)
     return false;
 }
 
+enum { KNOWN_WITHIN_MS = 10000 };
+
 struct kerr *
 authz_bootstrap(struct authz *z)
 {
-    return z->rbac ? rbac_bootstrap() : NULL;
+    struct kerr *err = z->rbac ? rbac_bootstrap() : NULL;
+
+    if (err)
+        return err;
+    /* Nobody is refused only because the rules are not read yet. */
+    if ((z->rbac && !rbac_wait(z->rbac, KNOWN_WITHIN_MS)) || (z->node && !node_authorizer_wait(z->node, KNOWN_WITHIN_MS)))
+        return kerr_new(KERR_TIMEOUT, "the authorizers have not read their objects within 10 s");
+    return NULL;
 }
 
 enum authz_decision

@@ -198,6 +198,12 @@ node_authorizer_new(struct storage *st)
     return n;
 }
 
+bool
+node_authorizer_wait(struct node_authorizer *n, int64_t timeout_ms)
+{
+    return follower_wait(n->follower, timeout_ms);
+}
+
 void
 node_authorizer_free(struct node_authorizer *n)
 {

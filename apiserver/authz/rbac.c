@@ -238,6 +238,12 @@ rbac_new(struct storage *st)
     return r;
 }
 
+bool
+rbac_wait(struct rbac *r, int64_t timeout_ms)
+{
+    return follower_wait(r->follower, timeout_ms);
+}
+
 void
 rbac_free(struct rbac *r)
 {

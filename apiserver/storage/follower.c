@@ -16,9 +16,10 @@ struct follower {
     unsigned n;
     struct follower_handler handler;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards woken, stop */
-    pthread_cond_t wake;
-    bool woken, stop;
+    pthread_mutex_t lock; /* guards woken, stop, told */
+    pthread_cond_t wake;  /* for the thread */
+    pthread_cond_t done;  /* for follower_wait() */
+    bool woken, stop, told;
 };
 
 static void
@@ -83,9 +84,32 @@ pull(struct follower *f)
         if (watcher_ended(f->watchers[i]))
             return false;
     }
-    if (some)
+    if (some || !f->told)
         f->handler.settled(f->handler.arg);
+    if (!f->told) {
+        pthread_mutex_lock(&f->lock);
+        f->told = true;
+        pthread_cond_broadcast(&f->done);
+        pthread_mutex_unlock(&f->lock);
+    }
     return true;
+}
+
+bool
+follower_wait(struct follower *f, int64_t timeout_ms)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    on_wake(f); /* it may be asleep, waiting for the storage to be ready */
+    pthread_mutex_lock(&f->lock);
+    while (!f->told && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&f->done, &f->lock, &until);
+    bool told = f->told;
+    pthread_mutex_unlock(&f->lock);
+    return told;
 }
 
 static bool
@@ -139,6 +163,7 @@ follower_new(struct storage *st, struct store *const *stores, unsigned n, const 
         f->stores[i] = stores[i];
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->wake, NULL);
+    pthread_cond_init(&f->done, NULL);
     f->port = hub_port_new(st, on_wake, f);
     f->woken = true;
     if (pthread_create(&f->thread, NULL, run, f)) {
@@ -160,6 +185,7 @@ follower_free(struct follower *f)
     pthread_join(f->thread, NULL);
     hub_port_free(f->port);
     pthread_cond_destroy(&f->wake);
+    pthread_cond_destroy(&f->done);
     pthread_mutex_destroy(&f->lock);
     free(f);
 }

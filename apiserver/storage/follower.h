@@ -21,5 +21,7 @@ enum { FOLLOWER_STORES_MAX = 8 };
 
 struct follower *follower_new(struct storage *st, struct store *const *stores, unsigned n, const struct follower_handler *handler) MUST_CHECK;
 void follower_free(struct follower *f); /* NULL is fine */
+/* Blocks until the state there is was told once; false: not within timeout_ms. */
+bool follower_wait(struct follower *f, int64_t timeout_ms);
 
 #endif
