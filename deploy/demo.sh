@@ -43,7 +43,7 @@ until_true() { # SECONDS WHAT COMMAND...
         [ $(($(now_ms) - begin)) -lt $((limit * 1000)) ] || { k get pods -o wide >&2; k get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 8 >&2; die "$what did not happen within $limit s"; }
         sleep 0.2
     done
-    note "$what: $((($(now_ms) - begin) / 100)) tenths of a second"
+    note "$what: after $(seconds $(($(now_ms) - begin)))"
 }
 
 stage "the sample's pods"

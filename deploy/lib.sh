@@ -23,6 +23,10 @@ under_systemd() { [ -d /run/systemd/system ]; }
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
+seconds() { # MILLISECONDS -> "1.2 s"
+    echo "$(($1 / 1000)).$(($1 % 1000 / 100)) s"
+}
+
 log_of() { # UNIT -> where to read about it
     if under_systemd; then echo "journalctl -u $1"; else echo "$LOG_DIR/$1.log"; fi
 }
@@ -135,7 +139,7 @@ wait_for() {
         sleep 0.1
     done
     waited=$(($(now_ms) - begin))
-    note "$what: ready after $((waited / 1000)).$(printf %03d $((waited % 1000)) | cut -c1) s"
+    note "$what: ready after $(seconds $waited)"
 }
 
 port_is_free_or_ours() { # PORT UNIT: else says who has it

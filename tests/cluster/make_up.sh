@@ -44,8 +44,9 @@ step "killing each part"
 ip=$(k get service hello -o jsonpath='{.spec.clusterIP}')
 answers() { curl -s -m 2 "http://$ip/" | grep hello; }
 pods() { k get pods -l app=hello -o jsonpath='{range .items[*]}{.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
+three() { [ "$(pods | wc -l)" = 3 ]; } # those of the demo take a moment to leave
+until_true 30 "three pods" three
 before=$(pods)
-[ "$(wc -l <<<"$before")" = 3 ] || fail "not three pods: $before"
 for u in kube-proxy kube-scheduler kube-controller-manager kubelet ckube-containerd kube-apiserver ckube-etcd; do
     pid=$(unit_main_pid $u)
     kill -KILL "$pid"
