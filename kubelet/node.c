@@ -191,8 +191,6 @@ take_picture(struct node_agent *n, struct arena *a, struct node_picture *p)
         if (!err)
             p->images = images;
         kerr_free(err);
-        if (p->runtime.ready && p->runtime.network_ready)
-            snprintf(k->runtime_name, sizeof k->runtime_name, "%s", p->runtime.name);
     }
     p->memory_pressure = mem_info("MemAvailable") < 100ll * 1024 * 1024;
     if (!statvfs(k->cfg.root_dir, &v))

@@ -62,6 +62,14 @@ make_dirs(struct kubelet *k, const struct pod *pod)
     return err;
 }
 
+static void
+set_volumes_due(struct pod_worker *w, int64_t at_s)
+{
+    worker_lock(w);
+    w->volumes_due_s = at_s;
+    worker_unlock(w);
+}
+
 static struct kerr *
 prepare_volumes(struct pod_worker *w, const struct pod *pod, const struct rt_pod *rt)
 {
@@ -72,11 +80,8 @@ prepare_volumes(struct pod_worker *w, const struct pod *pod, const struct rt_pod
 
     kubelet_facts(k, pod, rt, &f);
     err = volumes_prepare(k->cfg.root_dir, &f, &k->src, now_s, &due_s);
-    if (!err) {
-        w->volumes_due_s = now_s + k->cfg.sync_frequency_ms / 1000;
-        if (due_s && due_s < w->volumes_due_s)
-            w->volumes_due_s = due_s;
-    }
+    if (!err)
+        set_volumes_due(w, due_s && due_s < now_s + k->cfg.sync_frequency_ms / 1000 ? due_s : now_s + k->cfg.sync_frequency_ms / 1000);
     return err;
 }
 
@@ -123,7 +128,7 @@ pod_act_refresh_volumes(struct pod_worker *w, struct object *pod, const struct r
 
     if (!err)
         return;
-    w->volumes_due_s = clock_wall_s() + 30;
+    set_volumes_due(w, clock_wall_s() + 30);
     kubelet_event(w->k, p, NULL, EVENT_WARNING, "FailedMount", "%s", err->message);
     log_warning("Volumes of a running pod cannot be refreshed; trying again in 30s", "pod", p->metadata.name, "namespace",
                 p->metadata.namespace, "err", kv_err(err));
@@ -324,8 +329,12 @@ act_finish(struct pod_worker *w, const struct pod *pod)
     AUTO_FREE char *logs = pod_log_dir(&k->cfg, pod);
     struct rest_delete_options o = { .has_grace_period = true, .uid = pod->metadata.uid };
     struct kerr *err;
+    bool gone;
 
-    if (!w->rec.gone && k->rest) {
+    worker_lock(w);
+    gone = w->rec.gone;
+    worker_unlock(w);
+    if (!gone && k->rest) {
         err = status_manager_flush(k->status, w->uid);
         if (err && err->reason != KERR_NOT_FOUND && err->reason != KERR_CONFLICT)
             return err;
@@ -340,7 +349,9 @@ act_finish(struct pod_worker *w, const struct pod *pod)
         log_warning("Logs of a removed pod stay behind", "path", logs, "err", kv_err(err));
     kerr_free(err);
     log_v(2, "Pod removed", "pod", pod->metadata.name, "namespace", pod->metadata.namespace, "uid", w->uid);
+    worker_lock(w);
     w->finished = true;
+    worker_unlock(w);
     return NULL;
 }
 
