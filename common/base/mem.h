@@ -43,7 +43,7 @@ char *xvasprintf(const char *fmt, va_list ap) MUST_CHECK;
     static inline void auto_##type##_(struct type **p) { type##_free(*p); }
 #define DEFINE_AUTO_UNREF(type)                                                                    \
     static inline void auto_##type##_(struct type **p) { type##_unref(*p); }
-#define AUTO(type) __attribute__((cleanup(auto_##type##_))) struct type
+#define AUTO(type) __attribute__((unused, cleanup(auto_##type##_))) struct type
 
 static inline void auto_free_(void *p)
 {
@@ -54,7 +54,7 @@ static inline void auto_fd_(const int *fd)
     if (*fd >= 0)
         close(*fd);
 }
-#define AUTO_FREE __attribute__((cleanup(auto_free_)))
-#define AUTO_FD __attribute__((cleanup(auto_fd_)))
+#define AUTO_FREE __attribute__((unused, cleanup(auto_free_)))
+#define AUTO_FD __attribute__((unused, cleanup(auto_fd_)))
 
 #endif

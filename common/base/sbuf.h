@@ -23,7 +23,7 @@ static inline void auto_sbuf_(struct sbuf *b)
 {
     sbuf_done(b);
 }
-#define AUTO_SBUF __attribute__((cleanup(auto_sbuf_))) struct sbuf
+#define AUTO_SBUF __attribute__((unused, cleanup(auto_sbuf_))) struct sbuf
 
 bool sbuf_reserve(struct sbuf *b, size_t more); /* false: over max */
 void sbuf_add(struct sbuf *b, const void *p, size_t len);

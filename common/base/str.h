@@ -50,7 +50,7 @@ static inline void auto_strlist_(struct strlist *l)
 {
     strlist_done(l);
 }
-#define AUTO_STRLIST __attribute__((cleanup(auto_strlist_))) struct strlist
+#define AUTO_STRLIST __attribute__((unused, cleanup(auto_strlist_))) struct strlist
 
 /* Whole string, decimal, no sign surprises.  0 or -EINVAL / -ERANGE; *ret set only on success. */
 int parse_i64(const char *s, int64_t *ret);
