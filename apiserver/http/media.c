@@ -37,6 +37,16 @@ copy_trimmed(char *to, size_t size, const char *from, size_t len)
     to[len] = '\0';
 }
 
+/* "0.5" in thousandths; what is no number between 0 and 1 counts as 1. */
+static int
+quality(const char *text)
+{
+    char *end;
+    double q = strtod(text, &end);
+
+    return end == text || *end || !(q >= 0 && q <= 1) ? 1000 : (int)(q * 1000 + 0.5);
+}
+
 static void
 read_param(struct media_clause *c, const char *at, size_t len)
 {
@@ -48,7 +58,7 @@ read_param(struct media_clause *c, const char *at, size_t len)
     copy_trimmed(c->params[n][0], sizeof c->params[n][0], at, (size_t)(eq - at));
     copy_trimmed(c->params[n][1], sizeof c->params[n][1], eq + 1, len - (size_t)(eq - at) - 1);
     if (strcasecmp(c->params[n][0], "q") == 0)
-        c->q = (int)(strtod(c->params[n][1], NULL) * 1000);
+        c->q = quality(c->params[n][1]);
     else
         c->nparams++;
 }

@@ -2,6 +2,7 @@
 #include "apiserver/http/request_info.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/str.h"
 
@@ -43,7 +44,7 @@ parse_query(struct arena *a, const char *query, struct request_info *ret)
     struct request_param *params = NULL;
     unsigned n = 0;
 
-    for (const char *at = query; *at;) {
+    for (const char *at = str_safe(query); *at;) {
         size_t len = strcspn(at, "&");
         size_t key_len = strcspn(at, "=&");
         if (len > 0) {
@@ -81,26 +82,59 @@ verb_of(struct arena *a, const char *method, bool has_name, bool is_resource)
     return arena_strdup(a, lower);
 }
 
+/* Names that may stand in a path (apimachinery's path validation). */
+static bool
+name_fits_path(const char *name)
+{
+    return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !strpbrk(name, "/%");
+}
+
 /* Lists that select one object by its name are authorized as that object (upstream's requestinfo). */
 static void
 name_from_selector(struct arena *a, struct request_info *info)
 {
-    const char *selector = request_param(info, "fieldSelector");
-    const char *at = selector ? strstr(selector, "metadata.name=") : NULL;
+    static const char field[] = "metadata.name=";
 
-    if (!at || (at != selector && at[-1] != ','))
-        return;
-    at += strlen("metadata.name=");
-    if (*at == '=')
-        at++;
-    size_t len = strcspn(at, ",");
-    info->name = arena_strndup(a, at, len);
+    for (const char *at = str_safe(request_param(info, "fieldSelector")); *at; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        if (strncmp(at, field, strlen(field)) == 0) {
+            const char *value = at + strlen(field) + (at[strlen(field)] == '=');
+            const char *name = arena_strndup(a, value, (size_t)(at + len - value));
+            if (name_fits_path(name))
+                info->name = name;
+            return;
+        }
+        at += len;
+    }
+}
+
+struct segments { /* decoded one by one, so that an encoded slash stays in its segment */
+    char *text[SEGMENTS_MAX];
+    const char *behind[SEGMENTS_MAX]; /* the rest of the path as it came */
+    unsigned n;                       /* a longer path has its tail in the last `behind` */
+};
+
+static bool
+split_path(struct arena *a, const char *path, struct segments *ret)
+{
+    ret->n = 0;
+    for (const char *at = path + strspn(path, "/"); *at && ret->n < SEGMENTS_MAX; at += strspn(at, "/")) {
+        size_t len = strcspn(at, "/");
+        char *text = decode(a, at, len, false);
+        if (!text)
+            return false;
+        at += len;
+        ret->behind[ret->n] = at;
+        ret->text[ret->n++] = text;
+    }
+    return true;
 }
 
 static void
-split_resource(struct arena *a, const char *method, char **seg, unsigned n, unsigned at, const char *tail,
-               struct request_info *info)
+split_resource(struct arena *a, const char *method, const struct segments *s, unsigned at, struct request_info *info)
 {
+    char *const *seg = s->text;
+    unsigned n = s->n;
     bool watch_prefix = at < n && strcmp(seg[at], "watch") == 0 && n > at + 1;
     bool proxy_prefix = at < n && strcmp(seg[at], "proxy") == 0 && n > at + 1;
 
@@ -116,7 +150,8 @@ split_resource(struct arena *a, const char *method, char **seg, unsigned n, unsi
     info->resource = seg[at];
     info->name = at + 1 < n ? seg[at + 1] : "";
     info->subresource = at + 2 < n ? seg[at + 2] : "";
-    info->rest = at + 3 < n || (at + 2 < n && *tail) ? tail : "";
+    /* What follows a proxy subresource is passed on as it came. */
+    info->rest = strcmp(info->subresource, "proxy") == 0 ? s->behind[at + 2] : "";
     info->verb = verb_of(a, method, *info->name, true);
     if (proxy_prefix)
         info->verb = "proxy";
@@ -134,9 +169,7 @@ request_info_parse(struct arena *a, const char *method, const char *path, const 
 {
     struct request_info info = { .api_prefix = "", .api_group = "", .api_version = "", .ns = "", .resource = "",
                                  .subresource = "", .name = "", .rest = "" };
-    char *seg[SEGMENTS_MAX];
-    unsigned n = 0;
-    const char *tail = "";
+    struct segments s;
     struct kerr *err = parse_query(a, query, &info);
 
     if (err)
@@ -145,23 +178,10 @@ request_info_parse(struct arena *a, const char *method, const char *path, const 
     if (!info.path)
         return kerr_new(KERR_BAD_REQUEST, "invalid URL escape in the path");
     info.has_trailing_slash = str_has_suffix(path, "/");
-    /* Segments are decoded one by one, so that an encoded slash stays in its segment. */
-    for (const char *at = path; *at && n < SEGMENTS_MAX;) {
-        while (*at == '/')
-            at++;
-        size_t len = strcspn(at, "/");
-        if (len == 0)
-            break;
-        seg[n] = decode(a, at, len, false);
-        if (!seg[n++])
-            return kerr_new(KERR_BAD_REQUEST, "invalid URL escape in the path");
-        at += len;
-        /* What follows a proxy subresource is passed on as it came. */
-        if (strcmp(seg[n - 1], "proxy") == 0 && n >= 5) {
-            tail = *at ? at : "";
-            break;
-        }
-    }
+    if (!split_path(a, path, &s))
+        return kerr_new(KERR_BAD_REQUEST, "invalid URL escape in the path");
+    char *const *seg = s.text;
+    unsigned n = s.n;
     info.verb = verb_of(a, method, false, false);
     if (n >= 1 && (strcmp(seg[0], "api") == 0 || strcmp(seg[0], "apis") == 0)) {
         bool core = strcmp(seg[0], "api") == 0;
@@ -172,7 +192,7 @@ request_info_parse(struct arena *a, const char *method, const char *path, const 
         if (n > version_at)
             info.api_version = seg[version_at];
         if (n > version_at + 1)
-            split_resource(a, method, seg, n, version_at + 1, tail, &info);
+            split_resource(a, method, &s, version_at + 1, &info);
     }
     *ret = info;
     return NULL;
@@ -193,5 +213,5 @@ request_param_bool(const struct request_info *info, const char *key)
     const char *value = request_param(info, key);
 
     /* An empty value ("?watch") counts as given and true, as in apimachinery's conversion. */
-    return value && strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
+    return value && strcmp(value, "0") != 0 && strcasecmp(value, "false") != 0;
 }

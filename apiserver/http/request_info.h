@@ -36,6 +36,6 @@ struct request_info {
 struct kerr *request_info_parse(struct arena *a, const char *method, const char *path, const char *query,
                                 struct request_info *ret) MUST_CHECK;
 const char *request_param(const struct request_info *info, const char *key); /* first value; NULL when absent */
-bool request_param_bool(const struct request_info *info, const char *key);   /* as conversion of Go's query values: "", "0", "false" are false */
+bool request_param_bool(const struct request_info *info, const char *key);   /* as conversion of Go's query values: absent, "0" and "false" are false, "" is true */
 
 #endif

@@ -119,9 +119,9 @@ terminated_reason(const struct container_state_terminated *t, const char *prefix
         snprintf(ret, size, "%sExitCode:%d", prefix, (int)t->exit_code);
 }
 
-/* Upstream's printPod: the first init container that is not through decides. */
+/* Upstream's printPod: the first init container that is not through decides.  `side` gets the sidecars' restarts. */
 static void
-view_init(const struct pod *pod, struct pod_view *v)
+view_init(const struct pod *pod, struct pod_view *v, struct pod_view *side)
 {
     for (uint32_t i = 0; i < pod->status.init_container_statuses.len; i++) {
         const struct container_status *s = &pod->status.init_container_statuses.items[i];
@@ -130,7 +130,7 @@ view_init(const struct pod *pod, struct pod_view *v)
 
         note_restart(v, s);
         if (sidecar)
-            v->total++;
+            note_restart(side, s);
         if (s->state.terminated && s->state.terminated->exit_code == 0)
             continue;
         if (sidecar && s->started && *s->started) {
@@ -156,13 +156,14 @@ view_containers(const struct pod *pod, struct pod_view *v)
     for (uint32_t i = pod->status.container_statuses.len; i-- > 0;) {
         const struct container_status *s = &pod->status.container_statuses.items[i];
         note_restart(v, s);
-        if (s->state.waiting && !str_empty(s->state.waiting->reason))
+        if (s->state.waiting && !str_empty(s->state.waiting->reason)) {
             snprintf(v->reason, sizeof v->reason, "%s", s->state.waiting->reason);
-        else if (s->state.terminated)
+        } else if (s->state.terminated) {
             terminated_reason(s->state.terminated, "", v->reason, sizeof v->reason);
-        else if (s->ready && s->state.running)
+        } else if (s->ready && s->state.running) {
             running = true;
-        v->ready += s->ready && s->state.running;
+            v->ready++;
+        }
     }
     if (str_eq(v->reason, "Completed") && running)
         snprintf(v->reason, sizeof v->reason, "%s", pod_ready(pod) ? "Running" : "NotReady");
@@ -171,15 +172,21 @@ view_containers(const struct pod *pod, struct pod_view *v)
 static struct pod_view
 view_pod(const struct pod *pod)
 {
-    struct pod_view v = { .total = (int)pod->spec.containers.len };
+    struct pod_view v = { .total = (int)pod->spec.containers.len }, side = { 0 };
     const struct pod_condition *scheduled = pod_condition_find(&pod->status, "PodScheduled");
 
+    for (uint32_t i = 0; i < pod->spec.init_containers.len; i++)
+        v.total += container_is_sidecar(&pod->spec.init_containers.items[i]);
     snprintf(v.reason, sizeof v.reason, "%s", str_or(pod->status.reason, str_safe(pod->status.phase)));
     if (scheduled && str_eq(scheduled->reason, "SchedulingGated"))
         snprintf(v.reason, sizeof v.reason, "SchedulingGated");
-    view_init(pod, &v);
-    if (!v.initializing || pod_condition_true(&pod->status, "Initialized"))
+    view_init(pod, &v, &side);
+    if (!v.initializing || pod_condition_true(&pod->status, "Initialized")) {
+        /* Once it runs, restarts of init containers that are through no longer count. */
+        v.restarts = side.restarts;
+        v.last_restart = side.last_restart;
         view_containers(pod, &v);
+    }
     if (pod->metadata.deletion_timestamp && str_eq(pod->status.reason, "NodeLost"))
         snprintf(v.reason, sizeof v.reason, "Unknown");
     else if (pod->metadata.deletion_timestamp && !pod_terminal(pod))

@@ -17,6 +17,7 @@ struct reader {
 struct decoder {
     struct arena *arena;
     unsigned depth;
+    size_t items_left;           /* bytes that list items and messages behind pointers may still take */
     const struct api_type *type; /* being decoded, for messages */
     const struct api_field *field;
 };
@@ -29,6 +30,11 @@ struct token { /* one field on the wire */
 };
 
 #define MAX_LIST_LEN (1u << 26) /* items; a message of wire size bounds it long before */
+
+/* Two bytes on the wire can ask for an item of 400 bytes; real objects stay far below this (json_decode.c has the same). */
+enum { ITEMS_BASE = 1 << 20, ITEMS_PER_BYTE = 32 };
+static const char too_big[] = "exceeded max decoded size";
+static bool afford(struct decoder *d, size_t size);
 
 static struct kerr *decode_message(struct decoder *d, const struct api_type *t, struct reader r, void *body) MUST_CHECK;
 static struct kerr *decode_message_(struct decoder *d, const struct api_type *t, struct reader r, void *body) MUST_CHECK;
@@ -45,6 +51,7 @@ static struct kerr *decode_wrapped(struct decoder *d, const struct api_field *f,
 static struct kerr *take_wrapped(struct decoder *d, const struct api_field *f, const struct token *tok, void *at) MUST_CHECK;
 static void finish_wrapped(const struct api_field *f, bool seen, void *at);
 static struct kerr *take_string(struct decoder *d, struct reader r, const char **ret) MUST_CHECK;
+/* NULL: over the bound. */
 static void *list_append(struct decoder *d, struct api_list *l, uint32_t item_size, const struct token *tok, const struct reader *rest);
 static void sort_maps(struct decoder *d, const struct api_type *t, void *body);
 static void sort_map(struct decoder *d, struct api_list *l, uint32_t size);
@@ -70,7 +77,7 @@ static char *reader_strdup(struct reader r);
 struct kerr *
 pb_decode(const struct api_type *t, struct arena *a, const void *data, size_t len, void *body)
 {
-    struct decoder d = { .arena = a };
+    struct decoder d = { .arena = a, .items_left = ITEMS_BASE + ITEMS_PER_BYTE * len };
 
     if (!data)
         data = "";
@@ -313,6 +320,8 @@ decode_field(struct decoder *d, const struct api_field *f, const struct token *t
         void **p = at;
         if (f->value == API_STRING)
             return decode_value(d, f, tok, at);
+        if (!*p && !afford(d, api_value_size(f)))
+            return broken(d, too_big);
         if (!*p)
             *p = arena_alloc(d->arena, api_value_size(f));
         return decode_value(d, f, tok, *p);
@@ -331,7 +340,9 @@ static struct kerr *
 decode_list_item(struct decoder *d, const struct api_field *f, const struct token *tok, const struct reader *rest,
                  struct api_list *l)
 {
-    return decode_value(d, f, tok, list_append(d, l, api_value_size(f), tok, rest));
+    void *item = list_append(d, l, api_value_size(f), tok, rest);
+
+    return item ? decode_value(d, f, tok, item) : broken(d, too_big);
 }
 
 static struct kerr *
@@ -344,7 +355,8 @@ decode_packed(struct decoder *d, const struct api_field *f, struct reader r, str
         bool ok = tok.wire == PB_VARINT ? read_varint(&r, &tok.n) : read_fixed(&r, 8, &tok.n);
         if (!ok)
             return broken(d, "unexpected EOF in a packed list");
-        err = decode_value(d, f, &tok, list_append(d, l, api_value_size(f), NULL, NULL));
+        void *item = list_append(d, l, api_value_size(f), NULL, NULL);
+        err = item ? decode_value(d, f, &tok, item) : broken(d, too_big);
         if (err)
             return err;
     }
@@ -364,6 +376,8 @@ decode_entry(struct decoder *d, const struct api_field *f, const struct token *t
     if (tok->wire != PB_BYTES)
         return broken(d, "wrong wire type of a map entry");
     entry = list_append(d, l, size, tok, rest);
+    if (!entry)
+        return broken(d, too_big);
     while (r.at < r.end) {
         struct kerr *err = NULL;
         if (!read_token(&r, &part))
@@ -489,7 +503,8 @@ take_wrapped(struct decoder *d, const struct api_field *f, const struct token *t
     case API_STRINGS:
         if (!is_text)
             return NULL;
-        return take_string(d, tok->bytes, list_append(d, at, sizeof(char *), NULL, NULL));
+        const char **item = list_append(d, at, sizeof(char *), NULL, NULL);
+        return item ? take_string(d, tok->bytes, item) : broken(d, too_big);
     default:
         return NULL;
     }
@@ -531,12 +546,23 @@ count_run(const struct token *first, struct reader r)
     return n;
 }
 
+static bool
+afford(struct decoder *d, size_t size)
+{
+    if (d->items_left < size)
+        return false;
+    d->items_left -= size;
+    return true;
+}
+
 static void *
 list_append(struct decoder *d, struct api_list *l, uint32_t item_size, const struct token *tok, const struct reader *rest)
 {
     if (l->len == l->cap) {
         uint32_t more = tok ? 1 + count_run(tok, *rest) : 4;
         uint32_t cap = l->cap + (more > l->cap / 2 ? more : l->cap / 2);
+        if (!afford(d, (size_t)(cap - l->cap) * item_size))
+            return NULL;
         l->items = arena_grow(d->arena, l->items, (size_t)l->cap * item_size, (size_t)cap * item_size);
         l->cap = cap;
     }
