@@ -99,15 +99,6 @@ start_loops(struct apiserver *srv)
     return err;
 }
 
-struct api_loop *
-apiserver_loop_of(struct apiserver *srv, const struct loop *loop)
-{
-    for (size_t i = 0; i < srv->nloops; i++)
-        if (srv->loops[i].loop == loop)
-            return &srv->loops[i];
-    return NULL;
-}
-
 static struct kerr *
 start_auth(struct apiserver *srv, const struct options *o)
 {
