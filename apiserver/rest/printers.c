@@ -98,11 +98,21 @@ static const struct print_column plain_columns[] = {
 };
 static const struct printer plain = { "", "", plain_columns, ARRAY_LEN(plain_columns), plain_row };
 
+static const struct printer *
+find(const struct printer *rows, size_t n, const struct api_kind *kind)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rows[i].kind, kind->kind) == 0 && strcmp(rows[i].group, kind->group) == 0)
+            return &rows[i];
+    return NULL;
+}
+
 const struct printer *
 printer_of(const struct api_kind *kind)
 {
-    for (size_t i = 0; i < printers_len; i++)
-        if (strcmp(printers[i].kind, kind->kind) == 0 && strcmp(printers[i].group, kind->group) == 0)
-            return &printers[i];
-    return &plain;
+    const struct printer *p = find(printers_core, printers_core_len, kind);
+
+    if (!p)
+        p = find(printers_more, printers_more_len, kind);
+    return p ? p : &plain;
 }

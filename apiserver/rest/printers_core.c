@@ -3,20 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apiserver/registry/convert.h"
 #include "apiserver/rest/printers_table.h"
 #include "common/api/meta.h"
 #include "common/api/selector.h"
 #include "common/api/values.h"
 #include "common/base/str.h"
 
-#define COLUMN(name_, type_, wide_) { .name = name_, .type = type_, .format = "", .description = "", .priority = wide_ }
-#define NAME { .name = "Name", .type = "string", .format = "name", .description = "Name of the object, unique within its namespace.", .priority = 0 }
-#define AGE COLUMN("Age", "string", 0)
-#define COLUMNS(list) list, ARRAY_LEN(list)
-
 static const char none[] = "<none>";
 
-static void
+void
 cell_or_none(struct sbuf *cells, const char *s)
 {
     cell_string(cells, str_or(s, none));
@@ -31,7 +27,7 @@ cell_ratio(struct sbuf *cells, int64_t have, int64_t of)
     cell_string(cells, text);
 }
 
-static void
+void
 cells_containers(struct sbuf *cells, const struct pod_spec *spec)
 {
     AUTO_SBUF names = { 0 };
@@ -45,7 +41,7 @@ cells_containers(struct sbuf *cells, const struct pod_spec *spec)
     cell_string(cells, sbuf_str(&images));
 }
 
-static void
+void
 cell_selector(struct sbuf *cells, const struct label_selector *selector)
 {
     AUTO(arena) *a = arena_new(512);
@@ -58,7 +54,7 @@ cell_selector(struct sbuf *cells, const struct label_selector *selector)
     cell_or_none(cells, sbuf_str(&text));
 }
 
-static void
+void
 cell_labels(struct sbuf *cells, const struct string_map *m)
 {
     AUTO_SBUF text = { 0 };
@@ -575,6 +571,17 @@ event_row(const struct object *obj, int64_t now_s, struct sbuf *cells)
     cell_string(cells, e->metadata.name);
 }
 
+/* events.k8s.io has the same columns. */
+static void
+new_event_row(const struct object *obj, int64_t now_s, struct sbuf *cells)
+{
+    AUTO(object) *core = NULL;
+    AUTO(kerr) *err = convert_object(object_ref(obj), api_kind_find("v1", "Event"), &core);
+
+    if (!err)
+        event_row(core, now_s, cells);
+}
+
 /* --- endpoints --- */
 
 enum { ENDPOINTS_SHOWN = 3 };
@@ -725,7 +732,7 @@ cluster_role_binding_row(const struct object *obj, int64_t now_s, struct sbuf *c
     binding_cells(&b->metadata, &b->role_ref, &b->subjects, now_s, cells);
 }
 
-const struct printer printers[] = {
+const struct printer printers_core[] = {
     { "", "Pod", COLUMNS(pod_columns), pod_row },
     { "", "Node", COLUMNS(node_columns), node_row },
     { "", "Service", COLUMNS(service_columns), service_row },
@@ -734,6 +741,7 @@ const struct printer printers[] = {
     { "", "Secret", COLUMNS(secret_columns), secret_row },
     { "", "ServiceAccount", COLUMNS(account_columns), account_row },
     { "", "Event", COLUMNS(event_columns), event_row },
+    { "events.k8s.io", "Event", COLUMNS(event_columns), new_event_row },
     { "", "Endpoints", COLUMNS(endpoints_columns), endpoints_row },
     { "", "ReplicationController", COLUMNS(replica_columns), replication_controller_row },
     { "apps", "Deployment", COLUMNS(deployment_columns), deployment_row },
@@ -750,4 +758,4 @@ const struct printer printers[] = {
     { "rbac.authorization.k8s.io", "RoleBinding", COLUMNS(binding_columns), role_binding_row },
     { "rbac.authorization.k8s.io", "ClusterRoleBinding", COLUMNS(binding_columns), cluster_role_binding_row },
 };
-const size_t printers_len = ARRAY_LEN(printers);
+const size_t printers_core_len = ARRAY_LEN(printers_core);

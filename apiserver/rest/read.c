@@ -4,6 +4,7 @@
 #include <event2/buffer.h>
 #include <inttypes.h>
 
+#include "apiserver/rest/component_status.h"
 #include "apiserver/rest/encode.h"
 #include "apiserver/rest/read_internal.h"
 #include "apiserver/rest/write.h"
@@ -405,8 +406,13 @@ void
 rest_read_get(struct api_request *r)
 {
     struct read_options o = { .continue_token = "" };
-    struct kerr *err = r->resource->store ? read_resource_version(r, &o) : not_stored(r);
+    struct kerr *err;
 
+    if (!r->resource->store) { /* the only kind that can be read and is not stored */
+        component_status_read(r);
+        return;
+    }
+    err = read_resource_version(r, &o);
     if (err)
         request_fail(r, err);
     else
@@ -492,9 +498,7 @@ rest_read_list(struct api_request *r)
     struct kerr *err;
 
     if (!r->resource->store) {
-        struct list_head_out head = { storage_revision(r->srv->storage), NULL, -1 };
-
-        reply_list(r, NULL, 0, &head);
+        component_status_read(r);
         return;
     }
     err = read_options_of(r, false, &o);
@@ -543,6 +547,12 @@ rest_read_collect(struct api_request *r, struct record ***ret, size_t *ret_n)
     if (!err)
         err = storage_wait_fresh(r->srv->storage);
     return err ? err : collect(r->resource->store, &filter, ret, ret_n);
+}
+
+void
+rest_read_answer_one(struct api_request *r, struct record *rec)
+{
+    reply_record(r, rec);
 }
 
 void

@@ -12,6 +12,8 @@ void rest_read_watch(struct api_request *r);
 
 /* For the write path (blocks): what the request's namespace and selectors select, fresh.  The caller unrefs and frees. */
 struct kerr *rest_read_collect(struct api_request *r, struct record ***ret, size_t *ret_n) MUST_CHECK;
+/* Answers with one record in the client's form; takes rec. */
+void rest_read_answer_one(struct api_request *r, struct record *rec);
 /* Answers with these records as a list in the client's form. */
 void rest_read_answer_collected(struct api_request *r, struct record *const *list, size_t n);
 /* All of a resource that pass, as memory has them now. */

@@ -22,7 +22,7 @@ die() { echo "FAILED: $*"; exit 1; }
 
 fail() { # goes on
     lib_failed=$((lib_failed + 1))
-    echo "FAILED (line ${BASH_LINENO[1]}): $*" | head -c 3000
+    echo "FAILED (line ${BASH_LINENO[1]}): $*" | head -c 8000
     echo
 }
 
@@ -191,11 +191,11 @@ works() { sees '' "$@"; } # COMMAND...
 
 has() { # TEXT RE
     lib_checks=$((lib_checks + 1))
-    grep -qE -- "$2" <<<"$1" || fail "/$2/ is not in: ${1:0:1500}"
+    grep -qE -- "$2" <<<"$1" || fail "/$2/ is not in: ${1:0:6000}"
 }
 hasnt() { # TEXT RE
     lib_checks=$((lib_checks + 1))
-    ! grep -qE -- "$2" <<<"$1" || fail "/$2/ is in: ${1:0:1500}"
+    ! grep -qE -- "$2" <<<"$1" || fail "/$2/ is in: ${1:0:6000}"
 }
 same() { # TEXT TEXT
     lib_checks=$((lib_checks + 1))
