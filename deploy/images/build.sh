@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build.sh [OUT]: builds the project's own images as docker archives, with gcc, tar and sha256sum only.
 #   OUT/hello-1.tar  local.test/hello:1      OUT/hello-2.tar    local.test/hello:2 (the same server, another version)
-#   OUT/pause.tar    local.test/pause:1      OUT/busybox.tar    local.test/busybox:1 (needs the package busybox-static)
+#   OUT/pause.tar    local.test/pause:1      OUT/busybox.tar    local.test/busybox:1 (from the package busybox-static)
 # The same sources give the same bytes.  An archive newer than its sources is kept.  OUT: build/images.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -53,10 +53,20 @@ if ! fresh "$out/hello-1.tar" "$here/hello.c" || ! fresh "$out/hello-2.tar" "$he
             '{"Entrypoint":["/hello"],"Env":["HELLO_VERSION='$v'"],"User":"65534:65534","ExposedPorts":{"8080/tcp":{}}}' "$work/hello"
     done
 fi
-busybox=/bin/busybox
-if [ ! -x $busybox ] || ! dpkg-query -W busybox-static >/dev/null 2>&1; then
-    echo "  no local.test/busybox:1: the package busybox-static is not installed"
-elif ! fresh "$out/busybox.tar" $busybox; then
+# A static busybox: this machine's, else the one of the Debian package, unpacked here and not installed.
+static_busybox() {
+    local b
+    for b in /bin/busybox "$out/../tools/busybox"; do
+        [ ! -x "$b" ] || ldd "$b" >/dev/null 2>&1 || { echo "$b"; return; }
+    done
+    (cd "$work" && apt-get download busybox-static >/dev/null 2>&1 && dpkg-deb -x busybox-static_*.deb unpacked) || return 1
+    mkdir -p "$out/../tools"
+    install -m 755 "$work/unpacked/bin/busybox" "$out/../tools/busybox"
+    echo "$out/../tools/busybox"
+}
+if ! busybox=$(static_busybox); then
+    echo "  no local.test/busybox:1: the package busybox-static cannot be fetched"
+elif ! fresh "$out/busybox.tar" "$busybox"; then
     root=$work/busybox
     mkdir -p "$root"/{bin,etc,tmp,root,proc,sys,dev,usr/bin}
     chmod 1777 "$root/tmp"
