@@ -117,13 +117,16 @@ tuple(const char *at, size_t len, struct endpoint_addr *from, struct endpoint_ad
 
     if (!attribute(at, len, CTA_TUPLE_IP, &ip, &ip_len) || !attribute(at, len, CTA_TUPLE_PROTO, &proto, &proto_len))
         return false;
-    return address(ip, ip_len, CTA_IP_V4_SRC, CTA_IP_V6_SRC, &from->ip) && address(ip, ip_len, CTA_IP_V4_DST, CTA_IP_V6_DST, &to->ip) &&
-           fixed(proto, proto_len, CTA_PROTO_NUM, ret_proto, 1) && port(proto, proto_len, CTA_PROTO_SRC_PORT, &from->port) &&
+    return address(ip, ip_len, CTA_IP_V4_SRC, CTA_IP_V6_SRC, &from->ip) &&
+           address(ip, ip_len, CTA_IP_V4_DST, CTA_IP_V6_DST, &to->ip) &&
+           fixed(proto, proto_len, CTA_PROTO_NUM, ret_proto, 1) &&
+           port(proto, proto_len, CTA_PROTO_SRC_PORT, &from->port) &&
            port(proto, proto_len, CTA_PROTO_DST_PORT, &to->port);
 }
 
 bool
-conntrack_parse(const void *message, size_t len, struct conntrack_flow *ret, const void **ret_tuple, size_t *ret_len, uint16_t *ret_zone)
+conntrack_parse(const void *message, size_t len, struct conntrack_flow *ret, const void **ret_tuple, size_t *ret_len,
+                uint16_t *ret_zone)
 {
     struct endpoint_addr unused;
     const char *at = message, *orig, *reply;
@@ -135,8 +138,10 @@ conntrack_parse(const void *message, size_t len, struct conntrack_flow *ret, con
     at += NLMSG_ALIGN(sizeof(struct nfgenmsg));
     len -= NLMSG_ALIGN(sizeof(struct nfgenmsg));
     memset(ret, 0, sizeof(*ret));
-    if (!attribute(at, len, CTA_TUPLE_ORIG, &orig, &orig_len) || !attribute(at, len, CTA_TUPLE_REPLY, &reply, &reply_len) ||
-        !tuple(orig, orig_len, &ret->client, &ret->dest, &proto) || !tuple(reply, reply_len, &ret->served_by, &unused, &reply_proto))
+    if (!attribute(at, len, CTA_TUPLE_ORIG, &orig, &orig_len) ||
+        !attribute(at, len, CTA_TUPLE_REPLY, &reply, &reply_len) ||
+        !tuple(orig, orig_len, &ret->client, &ret->dest, &proto) ||
+        !tuple(reply, reply_len, &ret->served_by, &unused, &reply_proto))
         return false;
     if (proto != IPPROTO_UDP)
         return false;
@@ -158,7 +163,9 @@ struct dump {
 static void
 request_head(struct sbuf *out, uint16_t type, uint16_t flags, enum ip_family family, uint32_t seq)
 {
-    struct nlmsghdr h = { .nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type), .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags), .nlmsg_seq = seq };
+    struct nlmsghdr h = { .nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type),
+                          .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
+                          .nlmsg_seq = seq };
     struct nfgenmsg g = { .nfgen_family = family == IP_V4 ? AF_INET : AF_INET6, .version = NFNETLINK_V0 };
 
     sbuf_clear(out);
@@ -179,7 +186,8 @@ send_request(int fd, struct sbuf *req)
 
 /* Messages of one read: calls fn for each; true when the answer is complete. */
 static struct kerr *
-each_message(const char *buf, size_t len, void (*fn)(const void *body, size_t len, void *arg), void *arg, bool *ret_done)
+each_message(const char *buf, size_t len, void (*fn)(const void *body, size_t len, void *arg), void *arg,
+             bool *ret_done)
 {
     while (len >= sizeof(struct nlmsghdr)) {
         struct nlmsghdr h;
@@ -329,7 +337,8 @@ sysctl_set(const char *name, int64_t value)
     snprintf(text, sizeof(text), "%lld", (long long)value);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        log_warning("Cannot set a conntrack limit; the kernel's own stays", "sysctl", name, "value", text, "err", strerror(errno));
+        log_warning("Cannot set a conntrack limit; the kernel's own stays", "sysctl", name, "value", text, "err",
+                    strerror(errno));
     else
         log_info("Set sysctl", "entry", name, "value", text);
     if (fd >= 0)

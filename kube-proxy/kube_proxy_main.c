@@ -17,9 +17,9 @@
 #include "kube-proxy/proxier.h"
 #include "kube-proxy/render.h"
 
-static const char about[] =
-    "The Kubernetes network proxy runs on each node. This reflects services as defined in the Kubernetes API on each node and forwards TCP, UDP "
-    "and SCTP to a set of backends, by nftables rules in the table \"kube-proxy\".";
+static const char about[] = "The Kubernetes network proxy runs on each node. This reflects services as defined in the "
+                            "Kubernetes API on each node and forwards TCP, UDP "
+                            "and SCTP to a set of backends, by nftables rules in the table \"kube-proxy\".";
 
 struct proxy { /* what main() sets up and takes down */
     struct daemon *daemon;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* nft_affinity.c - session affinity that outlived its endpoint, or a restart of ours: reads nft's listing of the map "affinity". */
+/* nft_affinity.c - session affinity that outlived its endpoint, or a restart of ours: reads nft's listing of the map
+ * "affinity". */
 #include <ctype.h>
 #include <stdio.h>
 
@@ -72,7 +73,8 @@ affinity_parse(const char **at, struct affinity_entry *e)
     if (!next_token(at, a, sizeof(a)) || parse_i64(a, &e->port) < 0 || e->port < 0 || e->port > 65535)
         return false;
     if (!want_token(at, "timeout") || !next_token(at, timeout, sizeof(timeout)) || !want_token(at, "expires") ||
-        !next_token(at, expires, sizeof(expires)) || !want_token(at, ":") || !is_duration(timeout) || !is_duration(expires))
+        !next_token(at, expires, sizeof(expires)) || !want_token(at, ":") || !is_duration(timeout) ||
+        !is_duration(expires))
         return false;
     if (!next_token(at, a, sizeof(a)) || ip_parse(a, &e->endpoint.ip) < 0 || !want_token(at, "."))
         return false;
@@ -100,7 +102,8 @@ affinity_holds(const struct nft_tables *t, const struct affinity_entry *e)
         memset(&key.ip, 0, sizeof(key.ip));
         f = nft_tables_find(t, &key);
     }
-    return f && f->affinity_s && (endpoint_list_has(f->endpoints, &e->endpoint) || endpoint_list_has(f->local, &e->endpoint));
+    return f && f->affinity_s &&
+           (endpoint_list_has(f->endpoints, &e->endpoint) || endpoint_list_has(f->local, &e->endpoint));
 }
 
 static void
@@ -108,8 +111,9 @@ affinity_element(const struct nft_tables *t, const struct affinity_entry *e, con
 {
     char client[IP_TEXT_MAX], service[IP_TEXT_MAX], endpoint[IP_TEXT_MAX];
 
-    sbuf_addf(out, "%s element %s " NFT_TABLE " affinity { %s . %s . %s . %d %s : %s . %u }\n", verb, nft_family(t), ip_text(&e->client, client),
-              ip_text(&e->service, service), service_proto_name(e->proto), (int)e->port, e->times, ip_text(&e->endpoint.ip, endpoint), e->endpoint.port);
+    sbuf_addf(out, "%s element %s " NFT_TABLE " affinity { %s . %s . %s . %d %s : %s . %u }\n", verb, nft_family(t),
+              ip_text(&e->client, client), ip_text(&e->service, service), service_proto_name(e->proto), (int)e->port,
+              e->times, ip_text(&e->endpoint.ip, endpoint), e->endpoint.port);
 }
 
 static size_t

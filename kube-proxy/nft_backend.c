@@ -28,7 +28,8 @@ nft_backend_new(struct nft_backend **ret)
     nft_ctx_output_set_flags(n->ctx, NFT_CTX_OUTPUT_NUMERIC_TIME);
     err = nft_backend_list(n, "list tables", &tables);
     if (err)
-        return kerr_wrap(err, "the kernel's packet filter (nf_tables) cannot be used; are we root, with CAP_NET_ADMIN?");
+        return kerr_wrap(err,
+                         "the kernel's packet filter (nf_tables) cannot be used; are we root, with CAP_NET_ADMIN?");
     *ret = steal_ptr(n);
     return NULL;
 }
@@ -52,7 +53,8 @@ refused(struct nft_backend *n, const char *text)
 
     if (text_len > 200)
         text_len = 200;
-    return kerr_new(KERR_INTERNAL, "nftables refused the rules: %.*s (text begins: %.*s)", (int)why_len, why, (int)text_len, text);
+    return kerr_new(KERR_INTERNAL, "nftables refused the rules: %.*s (text begins: %.*s)", (int)why_len, why,
+                    (int)text_len, text);
 }
 
 struct kerr *
@@ -81,7 +83,8 @@ nft_backend_has_table(struct nft_backend *n, enum ip_family family)
     AUTO_SBUF tables = { 0 };
     AUTO(kerr) *err = nft_backend_list(n, family == IP_V4 ? "list tables ip" : "list tables ip6", &tables);
 
-    return !err && strstr(sbuf_str(&tables), family == IP_V4 ? "table ip " NFT_TABLE "\n" : "table ip6 " NFT_TABLE "\n");
+    return !err &&
+           strstr(sbuf_str(&tables), family == IP_V4 ? "table ip " NFT_TABLE "\n" : "table ip6 " NFT_TABLE "\n");
 }
 
 struct kerr *

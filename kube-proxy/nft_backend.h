@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nft_backend.h - carries packet filter text into the kernel, through libnftables; the only file that knows it.
- * Every call is one transaction: all of the text or nothing.  Calls block for as long as the kernel needs (a full load of
- * 10,000 services about half a second, a change under a millisecond).  One thread at a time per backend. */
+ * Every call is one transaction: all of the text or nothing.  Calls block for as long as the kernel needs (a full load
+ * of 10,000 services about half a second, a change under a millisecond).  One thread at a time per backend. */
 #ifndef CKUBE_KUBE_PROXY_NFT_BACKEND_H
 #define CKUBE_KUBE_PROXY_NFT_BACKEND_H
 

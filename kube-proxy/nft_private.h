@@ -14,7 +14,7 @@
 enum table_set {
     SET_SERVICE_IPS,
     SET_NODEPORTS,
-    SET_ENDPOINTS,                                /* + protocol */
+    SET_ENDPOINTS, /* + protocol */
     SET_LOCAL_ENDPOINTS = SET_ENDPOINTS + PROTO_COUNT,
     SET_NP_ENDPOINTS = SET_LOCAL_ENDPOINTS + PROTO_COUNT,
     SET_NP_LOCAL_ENDPOINTS = SET_NP_ENDPOINTS + PROTO_COUNT,
@@ -93,8 +93,8 @@ struct nft_tables {
     struct chain *chains;
     struct sticky *stickies;
     bool learn_changed, affinity_suspect;
-    struct sbuf adds[SET_COUNT], dels[SET_COUNT];   /* elements of the transaction being written */
-    struct sbuf sticky_adds, sticky_dels;           /* whole commands */
+    struct sbuf adds[SET_COUNT], dels[SET_COUNT]; /* elements of the transaction being written */
+    struct sbuf sticky_adds, sticky_dels;         /* whole commands */
 };
 
 static inline const char *
@@ -110,7 +110,8 @@ void nft_chain_name(const struct chain_spec *c, char name[NFT_NAME_MAX]);
 void nft_add_frontend_key(struct sbuf *out, const struct frontend_key *k);
 /* "3 . 10.96.0.10 . 80" or "3 . 30080": of the endpoint maps */
 void nft_add_endpoint_key(struct sbuf *out, const struct frontend_key *k, uint32_t index);
-void nft_emit_skeleton(const struct nft_tables *t, struct sbuf *out); /* the table with its sets and base chains, empty */
+void nft_emit_skeleton(const struct nft_tables *t,
+                       struct sbuf *out); /* the table with its sets and base chains, empty */
 /* All that t holds as changed, in the order the kernel needs; clears the lists of elements. */
 void nft_emit_changes(struct nft_tables *t, struct sbuf *out);
 

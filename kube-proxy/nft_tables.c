@@ -20,8 +20,9 @@ nft_tables_new(const struct nft_options *opts)
 
     t->opts = *opts;
     t->local_nets = opts->nlocal_nets ? xmemdup(opts->local_nets, opts->nlocal_nets * sizeof(*t->local_nets)) : NULL;
-    t->node_port_nets =
-        opts->nnode_port_nets ? xmemdup(opts->node_port_nets, opts->nnode_port_nets * sizeof(*t->node_port_nets)) : NULL;
+    t->node_port_nets = opts->nnode_port_nets
+                            ? xmemdup(opts->node_port_nets, opts->nnode_port_nets * sizeof(*t->node_port_nets))
+                            : NULL;
     t->local_interface = xstrdup(opts->local_interface);
     t->opts.local_nets = t->local_nets;
     t->opts.node_port_nets = t->node_port_nets;
@@ -51,22 +52,26 @@ nft_tables_free(struct nft_tables *t)
 
     if (!t)
         return;
-    HASH_ITER(hh, t->services, e, next_e) {
+    HASH_ITER(hh, t->services, e, next_e)
+    {
         HASH_DEL(t->services, e);
         service_view_unref(e->view);
         free(e);
     }
     HASH_ITER(hh, t->slots, s, next_s)
-        slot_free(t, s);
-    HASH_ITER(hh, t->ip_counts, c, next_c) {
+    slot_free(t, s);
+    HASH_ITER(hh, t->ip_counts, c, next_c)
+    {
         HASH_DEL(t->ip_counts, c);
         free(c);
     }
-    HASH_ITER(hh, t->chains, ch, next_ch) {
+    HASH_ITER(hh, t->chains, ch, next_ch)
+    {
         HASH_DEL(t->chains, ch);
         free(ch);
     }
-    HASH_ITER(hh, t->stickies, st, next_st) {
+    HASH_ITER(hh, t->stickies, st, next_st)
+    {
         HASH_DEL(t->stickies, st);
         free(st);
     }
@@ -199,7 +204,8 @@ nft_tables_counts(const struct nft_tables *t)
     struct nft_counts n = { .services = HASH_COUNT(t->services), .chains = HASH_COUNT(t->chains) };
     struct slot *s, *next;
 
-    HASH_ITER(hh, t->slots, s, next) {
+    HASH_ITER(hh, t->slots, s, next)
+    {
         const struct frontend *f = s->nclaims ? s->claims[0].frontend : NULL;
 
         if (!f)
@@ -251,7 +257,9 @@ element(struct sbuf *of_set)
 static struct chain_spec
 base_spec(const struct frontend *f)
 {
-    return (struct chain_spec){ .proto = f->key.proto, .node_port = f->key.kind == FRONTEND_NODE_PORT, .sticky = f->affinity_s != 0 };
+    return (struct chain_spec){ .proto = f->key.proto,
+                                .node_port = f->key.kind == FRONTEND_NODE_PORT,
+                                .sticky = f->affinity_s != 0 };
 }
 
 static enum chain_kind
@@ -341,17 +349,22 @@ endpoint_set(const struct frontend *f, bool local)
 {
     bool np = f->key.kind == FRONTEND_NODE_PORT;
 
-    return (np ? local ? SET_NP_LOCAL_ENDPOINTS : SET_NP_ENDPOINTS : local ? SET_LOCAL_ENDPOINTS : SET_ENDPOINTS) + f->key.proto;
+    return (np      ? local ? SET_NP_LOCAL_ENDPOINTS : SET_NP_ENDPOINTS
+            : local ? SET_LOCAL_ENDPOINTS
+                    : SET_ENDPOINTS) +
+           f->key.proto;
 }
 
 static void
-diff_endpoints(struct nft_tables *t, const struct frontend *of, enum table_set set, const struct endpoint_list *old, const struct endpoint_list *now)
+diff_endpoints(struct nft_tables *t, const struct frontend *of, enum table_set set, const struct endpoint_list *old,
+               const struct endpoint_list *now)
 {
     uint32_t max = old->len > now->len ? old->len : now->len;
     char ip[IP_TEXT_MAX];
 
     for (uint32_t i = 0; i < max; i++) {
-        const struct endpoint_addr *was = i < old->len ? &old->items[i] : NULL, *is = i < now->len ? &now->items[i] : NULL;
+        const struct endpoint_addr *was = i < old->len ? &old->items[i] : NULL,
+                                   *is = i < now->len ? &now->items[i] : NULL;
 
         if (was && is && endpoint_addr_cmp(was, is) == 0)
             continue;
@@ -554,12 +567,14 @@ forget(struct nft_tables *t)
     struct chain *ch, *next_ch;
     struct sticky *st, *next_st;
 
-    HASH_ITER(hh, t->slots, s, next_s) {
+    HASH_ITER(hh, t->slots, s, next_s)
+    {
         service_view_unref(s->programmed.view);
         s->programmed = (struct claim){ 0 };
         slot_mark(t, s);
     }
-    HASH_ITER(hh, t->ip_counts, c, next_c) {
+    HASH_ITER(hh, t->ip_counts, c, next_c)
+    {
         c->programmed = false;
         if (!c->dirty) {
             c->dirty = true;
@@ -567,11 +582,13 @@ forget(struct nft_tables *t)
             t->dirty_ips = c;
         }
     }
-    HASH_ITER(hh, t->chains, ch, next_ch) {
+    HASH_ITER(hh, t->chains, ch, next_ch)
+    {
         HASH_DEL(t->chains, ch);
         free(ch);
     }
-    HASH_ITER(hh, t->stickies, st, next_st) {
+    HASH_ITER(hh, t->stickies, st, next_st)
+    {
         HASH_DEL(t->stickies, st);
         free(st);
     }

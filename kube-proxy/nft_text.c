@@ -10,7 +10,8 @@
 #define AFFINITY_MAX 65536 /* clients remembered; beyond, new ones get no affinity */
 
 /* %F: ip or ip6, %T: the address type, %P: the protocol.
- * The endpoint maps are per protocol because nft 1.0.6 cannot load a rule over a map whose typeof holds `th dport` twice. */
+ * The endpoint maps are per protocol because nft 1.0.6 cannot load a rule over a map whose typeof holds `th dport`
+ * twice. */
 static const struct {
     enum table_set first;
     bool per_proto;
@@ -18,10 +19,13 @@ static const struct {
 } sets[] = {
     { SET_SERVICE_IPS, false, "map service-ips", "type %T . inet_proto . inet_service : verdict" },
     { SET_NODEPORTS, false, "map service-nodeports", "type inet_proto . inet_service : verdict" },
-    { SET_ENDPOINTS, true, "map %P-endpoints", "typeof numgen random mod 2 . %F daddr . %P dport : %F daddr . %P dport" },
-    { SET_LOCAL_ENDPOINTS, true, "map %P-local-endpoints", "typeof numgen random mod 2 . %F daddr . %P dport : %F daddr . %P dport" },
+    { SET_ENDPOINTS, true, "map %P-endpoints",
+      "typeof numgen random mod 2 . %F daddr . %P dport : %F daddr . %P dport" },
+    { SET_LOCAL_ENDPOINTS, true, "map %P-local-endpoints",
+      "typeof numgen random mod 2 . %F daddr . %P dport : %F daddr . %P dport" },
     { SET_NP_ENDPOINTS, true, "map %P-np-endpoints", "typeof numgen random mod 2 . %P dport : %F daddr . %P dport" },
-    { SET_NP_LOCAL_ENDPOINTS, true, "map %P-np-local-endpoints", "typeof numgen random mod 2 . %P dport : %F daddr . %P dport" },
+    { SET_NP_LOCAL_ENDPOINTS, true, "map %P-np-local-endpoints",
+      "typeof numgen random mod 2 . %P dport : %F daddr . %P dport" },
     { SET_HAIRPIN, false, "set hairpin", "type %T . %T" },
     { SET_CLUSTER_IPS, false, "set cluster-ips", "type %T" },
     { SET_RESTRICTED, false, "set restricted", "type %T . inet_proto . inet_service" },
@@ -33,8 +37,8 @@ static const struct {
 static void
 pick_name(const struct chain_spec *c, char name[PICK_NAME_MAX])
 {
-    snprintf(name, PICK_NAME_MAX, "%s%s%s-%" PRIu32 "%s", service_proto_name(c->proto), c->node_port ? "-np" : "", c->local ? "-local" : "", c->n,
-             c->sticky ? "-sticky" : "");
+    snprintf(name, PICK_NAME_MAX, "%s%s%s-%" PRIu32 "%s", service_proto_name(c->proto), c->node_port ? "-np" : "",
+             c->local ? "-local" : "", c->n, c->sticky ? "-sticky" : "");
 }
 
 void
@@ -44,8 +48,8 @@ nft_chain_name(const struct chain_spec *c, char name[NFT_NAME_MAX])
     char pick[PICK_NAME_MAX];
 
     if (c->kind == CHAIN_EXT) {
-        snprintf(name, NFT_NAME_MAX, "ext-%s%s-%" PRIu32 "-%" PRIu32 "%s", service_proto_name(c->proto), c->node_port ? "-np" : "", c->n, c->n_local,
-                 c->sticky ? "-sticky" : "");
+        snprintf(name, NFT_NAME_MAX, "ext-%s%s-%" PRIu32 "-%" PRIu32 "%s", service_proto_name(c->proto),
+                 c->node_port ? "-np" : "", c->n, c->n_local, c->sticky ? "-sticky" : "");
         return;
     }
     pick_name(c, pick);
@@ -97,7 +101,7 @@ add_pod_match(const struct nft_tables *t, bool is_pod, struct sbuf *out)
 
     switch (o->local) {
     case NFT_LOCAL_NETS:
-        sbuf_addf(out, "%s saddr %s", nft_family(t), not);
+        sbuf_addf(out, "%s saddr %s", nft_family(t), not );
         add_nets(out, o->local_nets, o->nlocal_nets);
         break;
     case NFT_LOCAL_BRIDGE:
@@ -131,7 +135,10 @@ pick_rules(const struct nft_tables *t, const struct chain *c, struct sbuf *out)
 
     if (c->spec.sticky) {
         rule(t, c->name, out);
-        sbuf_addf(out, "meta l4proto { tcp, udp, sctp } dnat %s to %s saddr . %s daddr . meta l4proto . th dport map @affinity\n", nft_family(t), nft_family(t), nft_family(t));
+        sbuf_addf(
+            out,
+            "meta l4proto { tcp, udp, sctp } dnat %s to %s saddr . %s daddr . meta l4proto . th dport map @affinity\n",
+            nft_family(t), nft_family(t), nft_family(t));
     }
     if (c->spec.node_port)
         snprintf(key, sizeof(key), "%s dport", proto);
@@ -140,8 +147,8 @@ pick_rules(const struct nft_tables *t, const struct chain *c, struct sbuf *out)
     /* The second rule serves the packet that came between a shrinking list and this chain's going out of use. */
     for (uint32_t mod = c->spec.n;; mod = 1) {
         rule(t, c->name, out);
-        sbuf_addf(out, "dnat %s to numgen random mod %" PRIu32 " . %s map @%s%s%s-endpoints\n", nft_family(t), mod, key, proto,
-                  c->spec.node_port ? "-np" : "", c->spec.local ? "-local" : "");
+        sbuf_addf(out, "dnat %s to numgen random mod %" PRIu32 " . %s map @%s%s%s-endpoints\n", nft_family(t), mod, key,
+                  proto, c->spec.node_port ? "-np" : "", c->spec.local ? "-local" : "");
         if (mod == 1)
             return;
     }
@@ -272,13 +279,13 @@ emit_new_chains(struct nft_tables *t, struct sbuf *out)
 
     HASH_SORT(t->chains, chain_order); /* what a goto names comes first: pick, masq, cluster, ext */
     HASH_ITER(hh, t->chains, c, next)
-        if (c->uses && !c->programmed)
-            sbuf_addf(out, "add chain %s " NFT_TABLE " %s\n", nft_family(t), c->name);
+    if (c->uses && !c->programmed)
+        sbuf_addf(out, "add chain %s " NFT_TABLE " %s\n", nft_family(t), c->name);
     HASH_ITER(hh, t->chains, c, next)
-        if (c->uses && !c->programmed) {
-            chain_rules(t, c, out);
-            c->programmed = true;
-        }
+    if (c->uses && !c->programmed) {
+        chain_rules(t, c, out);
+        c->programmed = true;
+    }
 }
 
 /* Callers before called ones: a chain that is still jumped to cannot be deleted. */
@@ -288,11 +295,13 @@ emit_old_chains(struct nft_tables *t, struct sbuf *out)
     struct chain *c, *next;
 
     for (int kind = CHAIN_EXT; kind >= CHAIN_PICK; kind--)
-        HASH_ITER(hh, t->chains, c, next) {
+        HASH_ITER(hh, t->chains, c, next)
+        {
             if (c->uses || (int)c->spec.kind != kind)
                 continue;
             if (c->programmed)
-                sbuf_addf(out, "flush chain %s " NFT_TABLE " %s\ndelete chain %s " NFT_TABLE " %s\n", nft_family(t), c->name, nft_family(t), c->name);
+                sbuf_addf(out, "flush chain %s " NFT_TABLE " %s\ndelete chain %s " NFT_TABLE " %s\n", nft_family(t),
+                          c->name, nft_family(t), c->name);
             HASH_DEL(t->chains, c);
             free(c);
         }
@@ -311,14 +320,17 @@ emit_sticky_sets(struct nft_tables *t, struct sbuf *out)
     struct sticky *s, *next;
 
     HASH_SORT(t->stickies, sticky_order);
-    HASH_ITER(hh, t->stickies, s, next) {
+    HASH_ITER(hh, t->stickies, s, next)
+    {
         if (!s->uses != s->programmed) /* in use and there, or neither */
             continue;
         t->learn_changed = true;
         if (!s->uses)
             continue;
-        sbuf_addf(out, "add set %s " NFT_TABLE " sticky-%" PRIu32 " { type %s . inet_proto . inet_service; }\n", nft_family(t), s->timeout_s, type);
-        sbuf_addf(out, "add set %s " NFT_TABLE " sticky-np-%" PRIu32 " { type inet_proto . inet_service; }\n", nft_family(t), s->timeout_s);
+        sbuf_addf(out, "add set %s " NFT_TABLE " sticky-%" PRIu32 " { type %s . inet_proto . inet_service; }\n",
+                  nft_family(t), s->timeout_s, type);
+        sbuf_addf(out, "add set %s " NFT_TABLE " sticky-np-%" PRIu32 " { type inet_proto . inet_service; }\n",
+                  nft_family(t), s->timeout_s);
         s->programmed = true;
     }
 }
@@ -333,8 +345,11 @@ learn_rule(const struct nft_tables *t, const struct sticky *s, const char *proto
     if (!*np)
         sbuf_addf(out, "ct original %s daddr . ", f);
     sbuf_addf(out, "meta l4proto . ct original proto-dst @sticky-%s%" PRIu32, np, s->timeout_s);
-    sbuf_addf(out, " update @affinity { %s saddr . ct original %s daddr . meta l4proto . ct original proto-dst timeout %" PRIu32 "s : %s daddr . %s dport }\n",
-              f, f, s->timeout_s, f, proto);
+    sbuf_addf(
+        out,
+        " update @affinity { %s saddr . ct original %s daddr . meta l4proto . ct original proto-dst timeout %" PRIu32
+        "s : %s daddr . %s dport }\n",
+        f, f, s->timeout_s, f, proto);
 }
 
 /* The chain that remembers, behind the translation, which endpoint a client got.  nft 1.0.6 has not enough registers
@@ -348,18 +363,22 @@ emit_learning(struct nft_tables *t, struct sbuf *out)
         return;
     t->learn_changed = false;
     sbuf_addf(out, "flush chain %s " NFT_TABLE " learn\n", nft_family(t));
-    HASH_ITER(hh, t->stickies, s, next) {
+    HASH_ITER(hh, t->stickies, s, next)
+    {
         for (int p = 0; p < PROTO_COUNT && s->uses && t->opts.family == IP_V4; p++) {
             learn_rule(t, s, service_proto_name(p), "", out);
             learn_rule(t, s, service_proto_name(p), "np-", out);
         }
     }
-    HASH_ITER(hh, t->stickies, s, next) {
+    HASH_ITER(hh, t->stickies, s, next)
+    {
         if (s->uses)
             continue;
         if (s->programmed)
-            sbuf_addf(out, "delete set %s " NFT_TABLE " sticky-%" PRIu32 "\ndelete set %s " NFT_TABLE " sticky-np-%" PRIu32 "\n", nft_family(t), s->timeout_s,
-                      nft_family(t), s->timeout_s);
+            sbuf_addf(out,
+                      "delete set %s " NFT_TABLE " sticky-%" PRIu32 "\ndelete set %s " NFT_TABLE " sticky-np-%" PRIu32
+                      "\n",
+                      nft_family(t), s->timeout_s, nft_family(t), s->timeout_s);
         HASH_DEL(t->stickies, s);
         free(s);
     }
@@ -385,10 +404,15 @@ emit_base_chains(const struct nft_tables *t, struct sbuf *out)
 {
     const char *f = nft_family(t), *type = t->opts.family == IP_V4 ? "ipv4_addr" : "ipv6_addr";
 
-    sbuf_addf(out, " map affinity { type %s . %s . inet_proto . inet_service : %s . inet_service; flags dynamic,timeout; size %d; }\n", type, type, type,
-              AFFINITY_MAX);
+    sbuf_addf(out,
+              " map affinity { type %s . %s . inet_proto . inet_service : %s . inet_service; flags dynamic,timeout; "
+              "size %d; }\n",
+              type, type, type, AFFINITY_MAX);
     sbuf_adds(out, " chain reject-it { reject; }\n chain learn { }\n");
-    sbuf_addf(out, " chain services {\n  %s daddr . meta l4proto . th dport @restricted %s daddr . meta l4proto . th dport . %s saddr != @allowed drop\n", f, f, f);
+    sbuf_addf(out,
+              " chain services {\n  %s daddr . meta l4proto . th dport @restricted %s daddr . meta l4proto . th dport "
+              ". %s saddr != @allowed drop\n",
+              f, f, f);
     sbuf_addf(out, "  %s daddr . meta l4proto . th dport vmap @service-ips\n", f);
     sbuf_addf(out, "  %s daddr @cluster-ips goto reject-it\n", f);
     if (t->opts.nnode_port_nets) {
@@ -401,9 +425,12 @@ emit_base_chains(const struct nft_tables *t, struct sbuf *out)
     sbuf_adds(out, " meta l4proto . th dport vmap @service-nodeports\n }\n");
     sbuf_adds(out, " chain prerouting { type nat hook prerouting priority dstnat; policy accept; jump services; }\n");
     sbuf_adds(out, " chain output { type nat hook output priority -100; policy accept; jump services; }\n");
-    sbuf_adds(out, " chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n  ct status dnat jump learn\n");
+    sbuf_adds(out, " chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n  ct status dnat "
+                   "jump learn\n");
     sbuf_addf(out, "  ct status dnat %s saddr . %s daddr @hairpin masquerade fully-random\n", f, f);
-    sbuf_addf(out, "  meta mark & 0x%08" PRIx32 " == 0 return\n  meta mark set meta mark xor 0x%08" PRIx32 "\n  masquerade fully-random\n }\n",
+    sbuf_addf(out,
+              "  meta mark & 0x%08" PRIx32 " == 0 return\n  meta mark set meta mark xor 0x%08" PRIx32
+              "\n  masquerade fully-random\n }\n",
               t->opts.masquerade_mark, t->opts.masquerade_mark);
 }
 

@@ -41,8 +41,8 @@ static bool
 internal_ip(const struct node *node, enum ip_family family, struct ip_addr *ret)
 {
     for (uint32_t i = 0; i < node->status.addresses.len; i++)
-        if (str_eq(node->status.addresses.items[i].type, "InternalIP") && ip_parse(node->status.addresses.items[i].address, ret) == 0 &&
-            ret->family == family)
+        if (str_eq(node->status.addresses.items[i].type, "InternalIP") &&
+            ip_parse(node->status.addresses.items[i].address, ret) == 0 && ret->family == family)
             return true;
     return false;
 }
@@ -109,7 +109,9 @@ add_attr(struct sbuf *out, uint16_t type, const void *data, size_t len)
 static void
 route_message(struct sbuf *out, uint16_t type, uint16_t flags, const struct node_route *r)
 {
-    struct nlmsghdr h = { .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags), .nlmsg_seq = 1 };
+    struct nlmsghdr h = { .nlmsg_type = type,
+                          .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags),
+                          .nlmsg_seq = 1 };
     struct rtmsg m = { .rtm_family = r->dest.addr.family == IP_V4 ? AF_INET : AF_INET6,
                        .rtm_dst_len = r->dest.bits,
                        .rtm_table = RT_TABLE_MAIN,
@@ -187,7 +189,9 @@ read_answer(int fd, struct node_route_list *ours)
             if (h->nlmsg_type == NLMSG_ERROR) {
                 const struct nlmsgerr *e = NLMSG_DATA(h);
 
-                return h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) || !e->error ? NULL : kerr_errno(e->error, "the kernel refused");
+                return h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) || !e->error
+                           ? NULL
+                           : kerr_errno(e->error, "the kernel refused");
             }
             if (ours && h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct rtmsg)))
                 read_route(h, ours);
@@ -229,7 +233,8 @@ change(int fd, uint16_t type, uint16_t flags, const struct node_route *r)
     err = send_message(fd, &msg);
     if (!err)
         err = read_answer(fd, NULL);
-    return kerr_wrap(err, "route to %s by %s (the nodes must share a network)", ip_net_text(&r->dest, dest), ip_text(&r->via, via));
+    return kerr_wrap(err, "route to %s by %s (the nodes must share a network)", ip_net_text(&r->dest, dest),
+                     ip_text(&r->via, via));
 }
 
 static void
@@ -295,7 +300,8 @@ sync_routes(const char *key, void *arg)
     node_routes_wanted(nodes, n, r->self, &wanted);
     err = node_routes_apply(&wanted, &changed);
     if (changed)
-        log_info("Routes to the other nodes' pods changed", "changed", kv_int((int64_t)changed), "routes", kv_int((int64_t)wanted.len));
+        log_info("Routes to the other nodes' pods changed", "changed", kv_int((int64_t)changed), "routes",
+                 kv_int((int64_t)wanted.len));
     if (!err)
         workqueue_add_after(r->queue, key, RECHECK_MS); /* somebody may have flushed them */
     return err;
@@ -319,7 +325,8 @@ node_updated(const struct object *old, const struct object *now, void *arg)
     const struct node *a = OBJECT_BODY(old, node), *b = OBJECT_BODY(now, node);
 
     /* Heartbeats come all the time; only these two matter. */
-    if (!a || !b || !api_equal(&api_type_node_spec, &a->spec, &b->spec) || a->status.addresses.len != b->status.addresses.len) {
+    if (!a || !b || !api_equal(&api_type_node_spec, &a->spec, &b->spec) ||
+        a->status.addresses.len != b->status.addresses.len) {
         wake(arg);
         return;
     }
@@ -349,7 +356,10 @@ node_routes_new(struct informers *informers, const char *self)
     r->self = xstrdup(self);
     r->queue = workqueue_new(&cfg);
     r->nodes = informers_kind(informers, "v1", "Node");
-    informer_add_handler(r->nodes, &(struct informer_handler){ .add = node_added, .update = node_updated, .remove = node_removed, .synced = nodes_synced, .arg = r });
+    informer_add_handler(
+        r->nodes,
+        &(struct informer_handler){
+            .add = node_added, .update = node_updated, .remove = node_removed, .synced = nodes_synced, .arg = r });
     return r;
 }
 

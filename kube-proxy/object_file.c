@@ -49,7 +49,7 @@ object_files_free(struct object_files *f)
     if (!f)
         return;
     HASH_ITER(hh, f->kept, k, next)
-        kept_free(f, k);
+    kept_free(f, k);
     strlist_done(&f->removed);
     free(f);
 }
@@ -142,7 +142,8 @@ groups_free(struct slice_group *groups)
 {
     struct slice_group *g, *next;
 
-    HASH_ITER(hh, groups, g, next) {
+    HASH_ITER(hh, groups, g, next)
+    {
         HASH_DEL(groups, g);
         free(g->items);
         free(g->key);
@@ -151,8 +152,8 @@ groups_free(struct slice_group *groups)
 }
 
 static void
-put_service(const struct service *svc, struct slice_group *groups, const struct picture_node *node, enum ip_family family,
-            struct nft_tables *t, struct sbuf *warnings)
+put_service(const struct service *svc, struct slice_group *groups, const struct picture_node *node,
+            enum ip_family family, struct nft_tables *t, struct sbuf *warnings)
 {
     AUTO_FREE char *key = xasprintf("%s/%s", str_safe(svc->metadata.namespace), str_safe(svc->metadata.name));
     AUTO(service_view) *view = NULL;
@@ -164,8 +165,8 @@ put_service(const struct service *svc, struct slice_group *groups, const struct 
 }
 
 void
-object_files_to_tables(const struct object_files *f, const struct picture_node *node, enum ip_family family, struct nft_tables *t,
-                       struct sbuf *warnings)
+object_files_to_tables(const struct object_files *f, const struct picture_node *node, enum ip_family family,
+                       struct nft_tables *t, struct sbuf *warnings)
 {
     struct slice_group *groups = NULL;
     const struct endpoint_slice *slice;
@@ -175,10 +176,10 @@ object_files_to_tables(const struct object_files *f, const struct picture_node *
     for (size_t i = 0; i < f->removed.len; i++)
         nft_tables_remove(t, f->removed.items[i]);
     HASH_ITER(hh, f->kept, k, next)
-        if ((slice = OBJECT_BODY(k->obj, endpoint_slice)))
-            group_slice(&groups, slice);
+    if ((slice = OBJECT_BODY(k->obj, endpoint_slice)))
+        group_slice(&groups, slice);
     HASH_ITER(hh, f->kept, k, next)
-        if ((svc = OBJECT_BODY(k->obj, service)))
-            put_service(svc, groups, node, family, t, warnings);
+    if ((svc = OBJECT_BODY(k->obj, service)))
+        put_service(svc, groups, node, family, t, warnings);
     groups_free(groups);
 }

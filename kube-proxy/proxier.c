@@ -23,21 +23,40 @@
 #define OUR_OBJECTS "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
 #define TRIGGERS_MAX 1000
 
-static const double seconds_buckets[] = { 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384 };
-static const double programming_buckets[] = { 0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 90, 120, 180, 240, 300 };
+static const double seconds_buckets[] = { 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128,
+                                          0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384 };
+static const double programming_buckets[] = { 0.25, 0.5, 1,  2,  3,  4,  5,  6,  7,  8,   9,   10,  15, 20,
+                                              25,   30,  35, 40, 45, 50, 55, 60, 90, 120, 180, 240, 300 };
 
-static struct metric sync_seconds = METRIC_HISTOGRAM("kubeproxy_sync_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds", "ip_family", seconds_buckets);
-static struct metric full_seconds = METRIC_HISTOGRAM("kubeproxy_sync_full_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds for full resyncs", "ip_family", seconds_buckets);
-static struct metric partial_seconds = METRIC_HISTOGRAM("kubeproxy_sync_partial_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds for partial resyncs", "ip_family", seconds_buckets);
-static struct metric programming_seconds = METRIC_HISTOGRAM("kubeproxy_network_programming_duration_seconds", "In Cluster Network Programming Latency in seconds", "ip_family", programming_buckets);
-static struct metric last_sync = METRIC_GAUGE("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "The last time proxy rules were successfully synced", "ip_family");
-static struct metric last_queued = METRIC_GAUGE("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "The last time a sync of proxy rules was queued", "ip_family");
-static struct metric failures = METRIC_COUNTER("kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "Cumulative proxy nftables sync failures", "ip_family");
-static struct metric endpoint_changes = METRIC_COUNTER("kubeproxy_sync_proxy_rules_endpoint_changes_total", "Cumulative proxy rules Endpoint changes", "");
-static struct metric service_changes = METRIC_COUNTER("kubeproxy_sync_proxy_rules_service_changes_total", "Cumulative proxy rules Service changes", "");
-static struct metric pending_changes = METRIC_GAUGE("kubeproxy_sync_proxy_rules_service_changes_pending", "Pending proxy rules Service changes", "");
-static struct metric no_local = METRIC_GAUGE("kubeproxy_sync_proxy_rules_no_local_endpoints_total", "Number of services with a Local traffic policy and no endpoints", "ip_family,traffic_policy");
-static struct metric flows_deleted = METRIC_COUNTER("kubeproxy_conntrack_reconciler_deleted_entries_total", "Cumulative conntrack flows deleted by conntrack reconciler", "ip_family");
+static struct metric sync_seconds = METRIC_HISTOGRAM("kubeproxy_sync_proxy_rules_duration_seconds",
+                                                     "SyncProxyRules latency in seconds", "ip_family", seconds_buckets);
+static struct metric full_seconds =
+    METRIC_HISTOGRAM("kubeproxy_sync_full_proxy_rules_duration_seconds",
+                     "SyncProxyRules latency in seconds for full resyncs", "ip_family", seconds_buckets);
+static struct metric partial_seconds =
+    METRIC_HISTOGRAM("kubeproxy_sync_partial_proxy_rules_duration_seconds",
+                     "SyncProxyRules latency in seconds for partial resyncs", "ip_family", seconds_buckets);
+static struct metric programming_seconds =
+    METRIC_HISTOGRAM("kubeproxy_network_programming_duration_seconds",
+                     "In Cluster Network Programming Latency in seconds", "ip_family", programming_buckets);
+static struct metric last_sync = METRIC_GAUGE("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+                                              "The last time proxy rules were successfully synced", "ip_family");
+static struct metric last_queued = METRIC_GAUGE("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+                                                "The last time a sync of proxy rules was queued", "ip_family");
+static struct metric failures = METRIC_COUNTER("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+                                               "Cumulative proxy nftables sync failures", "ip_family");
+static struct metric endpoint_changes =
+    METRIC_COUNTER("kubeproxy_sync_proxy_rules_endpoint_changes_total", "Cumulative proxy rules Endpoint changes", "");
+static struct metric service_changes =
+    METRIC_COUNTER("kubeproxy_sync_proxy_rules_service_changes_total", "Cumulative proxy rules Service changes", "");
+static struct metric pending_changes =
+    METRIC_GAUGE("kubeproxy_sync_proxy_rules_service_changes_pending", "Pending proxy rules Service changes", "");
+static struct metric no_local =
+    METRIC_GAUGE("kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+                 "Number of services with a Local traffic policy and no endpoints", "ip_family,traffic_policy");
+static struct metric flows_deleted =
+    METRIC_COUNTER("kubeproxy_conntrack_reconciler_deleted_entries_total",
+                   "Cumulative conntrack flows deleted by conntrack reconciler", "ip_family");
 
 struct dirty { /* a service to look at again */
     char *key;
@@ -55,9 +74,9 @@ struct family {
     enum ip_family family;
     const char *label; /* metric */
     struct nft_tables *tables;
-    bool wanted;     /* some service has addresses of it; always for IPv4 */
+    bool wanted; /* some service has addresses of it; always for IPv4 */
     bool needs_full;
-    bool hopeless;   /* the kernel does not have it */
+    bool hopeless; /* the kernel does not have it */
     bool udp_changed;
 };
 
@@ -300,7 +319,8 @@ proxier_new(const struct proxier_options *opts)
 {
     AUTO_FREE char *this_node = xasprintf("metadata.name=%s", opts->node_name);
     const struct informer_config services = { .kind = api_kind_find("v1", "Service"), .label_selector = OUR_OBJECTS };
-    const struct informer_config slices = { .kind = api_kind_find("discovery.k8s.io/v1", "EndpointSlice"), .label_selector = OUR_OBJECTS };
+    const struct informer_config slices = { .kind = api_kind_find("discovery.k8s.io/v1", "EndpointSlice"),
+                                            .label_selector = OUR_OBJECTS };
     const struct informer_config nodes = { .kind = api_kind_find("v1", "Node"), .field_selector = this_node };
     struct proxier *p = XNEW(struct proxier);
     pthread_condattr_t attr;
@@ -323,9 +343,14 @@ proxier_new(const struct proxier_options *opts)
     p->slices = informers_get(opts->informers, &slices);
     p->nodes = informers_get(opts->informers, &nodes);
     p->by_service = informer_add_index(p->slices, "service", slice_key);
-    informer_add_handler(p->services, &(struct informer_handler){ .add = service_added, .update = service_updated, .remove = service_removed, .arg = p });
-    informer_add_handler(p->slices, &(struct informer_handler){ .add = slice_added, .update = slice_updated, .remove = slice_removed, .arg = p });
-    informer_add_handler(p->nodes, &(struct informer_handler){ .add = node_added, .update = node_updated, .remove = node_removed, .arg = p });
+    informer_add_handler(p->services,
+                         &(struct informer_handler){
+                             .add = service_added, .update = service_updated, .remove = service_removed, .arg = p });
+    informer_add_handler(
+        p->slices,
+        &(struct informer_handler){ .add = slice_added, .update = slice_updated, .remove = slice_removed, .arg = p });
+    informer_add_handler(p->nodes, &(struct informer_handler){
+                                       .add = node_added, .update = node_updated, .remove = node_removed, .arg = p });
     return p;
 }
 
@@ -347,7 +372,8 @@ dirty_free(struct dirty **set)
 {
     struct dirty *d, *next;
 
-    HASH_ITER(hh, *set, d, next) {
+    HASH_ITER(hh, *set, d, next)
+    {
         HASH_DEL(*set, d);
         free(d->key);
         free(d);
@@ -372,7 +398,7 @@ proxier_free(struct proxier *p)
     proxier_stop(p);
     dirty_free(&p->dirty);
     HASH_ITER(hh, p->health_entries, e, next)
-        health_entry_drop(p, e);
+    health_entry_drop(p, e);
     for (size_t i = 0; i < ARRAY_LEN(p->families); i++)
         nft_tables_free(p->families[i].tables);
     strlist_done(&p->node_cidrs);
@@ -495,19 +521,24 @@ make_tables(struct proxier *p, struct family *f)
 {
     const struct proxy_config *cfg = p->opts.config;
     struct ip_net pods[PROXY_NETS_MAX], ports[PROXY_NETS_MAX];
-    struct nft_options o = { .family = f->family, .masquerade_all = cfg->masquerade_all, .masquerade_mark = 1u << cfg->masquerade_bit };
+    struct nft_options o = { .family = f->family,
+                             .masquerade_all = cfg->masquerade_all,
+                             .masquerade_mark = 1u << cfg->masquerade_bit };
 
     pthread_mutex_lock(&p->lock);
-    o.nlocal_nets = cfg->local_by_node_cidr ? nets_of_texts(&p->node_cidrs, false, f->family, pods) : nets_of_family(cfg->pod_nets, cfg->npod_nets, f->family, pods);
-    o.nnode_port_nets = cfg->nodeport_primary ? nets_of_texts(&p->node_ips, true, f->family, ports)
-                                              : nets_of_family(cfg->nodeport_nets, cfg->nnodeport_nets, f->family, ports);
+    o.nlocal_nets = cfg->local_by_node_cidr ? nets_of_texts(&p->node_cidrs, false, f->family, pods)
+                                            : nets_of_family(cfg->pod_nets, cfg->npod_nets, f->family, pods);
+    o.nnode_port_nets = cfg->nodeport_primary
+                            ? nets_of_texts(&p->node_ips, true, f->family, ports)
+                            : nets_of_family(cfg->nodeport_nets, cfg->nnodeport_nets, f->family, ports);
     pthread_mutex_unlock(&p->lock);
     o.local_nets = pods;
     o.node_port_nets = ports;
     o.local = local_mode(cfg, o.nlocal_nets);
     o.local_interface = o.local == NFT_LOCAL_BRIDGE ? cfg->bridge_interface : cfg->interface_prefix;
     if (f->family == IP_V4 && o.local == NFT_LOCAL_UNKNOWN && !cfg->masquerade_all)
-        log_warning("No pod network is known (clusterCIDR, or detectLocalMode): traffic from outside the cluster to Service IPs is not masqueraded");
+        log_warning("No pod network is known (clusterCIDR, or detectLocalMode): traffic from outside the cluster to "
+                    "Service IPs is not masqueraded");
     nft_tables_free(f->tables);
     f->tables = nft_tables_new(&o);
     f->needs_full = true;
@@ -538,7 +569,8 @@ note_health(struct proxier *p, const struct service_view *v, const char *name)
 }
 
 static void
-put_view(struct proxier *p, struct family *f, const struct service *svc, const struct object_list *slices, const char *zone)
+put_view(struct proxier *p, struct family *f, const struct service *svc, const struct object_list *slices,
+         const char *zone)
 {
     AUTO_FREE const struct endpoint_slice **of = xcalloc(slices->len + 1, sizeof(*of));
     const struct picture_node node = { .name = p->opts.node_name, .zone = zone };
@@ -608,7 +640,10 @@ write_full(struct proxier *p, struct family *f)
     struct kerr *err = NULL;
 
     if (nft_backend_has_table(p->opts.nft, f->family)) {
-        AUTO(kerr) *no_map = nft_backend_list(p->opts.nft, f->family == IP_V4 ? "list map ip " NFT_TABLE " affinity" : "list map ip6 " NFT_TABLE " affinity", &listing);
+        AUTO(kerr) *no_map = nft_backend_list(p->opts.nft,
+                                              f->family == IP_V4 ? "list map ip " NFT_TABLE " affinity"
+                                                                 : "list map ip6 " NFT_TABLE " affinity",
+                                              &listing);
 
         if (no_map) /* upstream's table of that name, or a damaged one: it is replaced all the same */
             log_v(2, "No session affinity to take over", "why", no_map->message);
@@ -631,10 +666,14 @@ clean_affinity(struct proxier *p, struct family *f)
 
     if (!nft_tables_affinity_suspect(f->tables))
         return NULL;
-    err = nft_backend_list(p->opts.nft, f->family == IP_V4 ? "list map ip " NFT_TABLE " affinity" : "list map ip6 " NFT_TABLE " affinity", &listing);
+    err = nft_backend_list(
+        p->opts.nft, f->family == IP_V4 ? "list map ip " NFT_TABLE " affinity" : "list map ip6 " NFT_TABLE " affinity",
+        &listing);
     if (err)
         return err;
-    return nft_tables_stale_affinity(f->tables, sbuf_str(&listing), &text) ? nft_backend_apply(p->opts.nft, sbuf_str(&text)) : NULL;
+    return nft_tables_stale_affinity(f->tables, sbuf_str(&listing), &text)
+               ? nft_backend_apply(p->opts.nft, sbuf_str(&text))
+               : NULL;
 }
 
 static struct kerr *
@@ -660,7 +699,8 @@ flush_flows(struct proxier *p, struct family *f)
     f->udp_changed = false;
     err = conntrack_flush(f->tables, f->family, &n);
     if (err)
-        log_warning("Cannot look for stale UDP flows; clients that keep their port may talk to pods that are gone", "err", err->message);
+        log_warning("Cannot look for stale UDP flows; clients that keep their port may talk to pods that are gone",
+                    "err", err->message);
     else if (n)
         log_v(2, "Deleted stale UDP flows", "count", kv_int((int64_t)n));
     if (!err)
@@ -675,7 +715,8 @@ note_counts(struct family *f)
     metric_set(&no_local, (double)n.no_local_internal, f->label, "internal");
     metric_set(&no_local, (double)n.no_local_external, f->label, "external");
     if (n.conflicts)
-        log_v(2, "Some addresses are claimed by more than one Service; the first by name has them", "count", kv_int((int64_t)n.conflicts));
+        log_v(2, "Some addresses are claimed by more than one Service; the first by name has them", "count",
+              kv_int((int64_t)n.conflicts));
 }
 
 static struct kerr *
@@ -694,7 +735,8 @@ sync_family(struct proxier *p, struct family *f)
         metric_inc(&failures, f->label);
         if (f->family == IP_V6 && full) {
             f->hopeless = true;
-            log_error("Services with IPv6 addresses are not served: this kernel refuses the rules", "err", err->message);
+            log_error("Services with IPv6 addresses are not served: this kernel refuses the rules", "err",
+                      err->message);
             kerr_free(err);
             return NULL;
         }
@@ -709,8 +751,9 @@ sync_family(struct proxier *p, struct family *f)
     if (full) {
         struct nft_counts n = nft_tables_counts(f->tables);
 
-        log_info("Rules written", "family", f->label, "services", kv_int((int64_t)n.services), "frontends", kv_int((int64_t)n.frontends), "endpoints",
-                 kv_int((int64_t)n.endpoints), "took_ms", kv_int((int64_t)(took * 1000)));
+        log_info("Rules written", "family", f->label, "services", kv_int((int64_t)n.services), "frontends",
+                 kv_int((int64_t)n.frontends), "endpoints", kv_int((int64_t)n.endpoints), "took_ms",
+                 kv_int((int64_t)(took * 1000)));
     }
     return NULL;
 }
@@ -726,7 +769,7 @@ tell_health(struct proxier *p)
         return;
     p->health_changed = false;
     HASH_ITER(hh, p->health_entries, e, next)
-        ports[n++] = (struct proxy_health_port){ e->port, e->service, e->local_ready };
+    ports[n++] = (struct proxy_health_port){ e->port, e->service, e->local_ready };
     proxy_health_ports(p->opts.health, ports, n);
 }
 
@@ -741,7 +784,7 @@ decide(struct proxier *p, const struct work *w)
     if (w->options || w->all)
         look_at_all(p, w->zone);
     HASH_ITER(hh, w->dirty, d, next)
-        look_at(p, d->key, w->zone);
+    look_at(p, d->key, w->zone);
 }
 
 static void
@@ -750,7 +793,8 @@ observe_triggers(const struct work *w)
     int64_t now = clock_wall_us();
 
     for (size_t i = 0; i < w->ntriggers; i++)
-        metric_observe(&programming_seconds, now > w->triggers_us[i] ? (double)(now - w->triggers_us[i]) / 1e6 : 0, "IPv4");
+        metric_observe(&programming_seconds, now > w->triggers_us[i] ? (double)(now - w->triggers_us[i]) / 1e6 : 0,
+                       "IPv4");
 }
 
 /* One round.  False: it failed and has to be repeated soon. */
@@ -766,7 +810,8 @@ sync_once(struct proxier *p)
         err = sync_family(p, &p->families[i]);
     tell_health(p);
     if (err)
-        log_error("Failed to write the rules; the old ones stay until it works", "err", err->message, "retry", "whole table");
+        log_error("Failed to write the rules; the old ones stay until it works", "err", err->message, "retry",
+                  "whole table");
     else if (!needs_full(p)) {
         proxy_health_synced(p->opts.health, clock_mono_ms());
         observe_triggers(&w);

@@ -6,8 +6,9 @@
  *       decide   service_view_build(), nft_tables_delta()                (pure)
  *       act      nft_backend: one transaction; conntrack_flush(); proxy_health
  *
- * Rules are first written when all lists have arrived, then changed one transaction at a time.  A transaction that fails is
- * followed by a rebuild of the whole table, again and again with back-off.  Stopping leaves the rules in place. */
+ * Rules are first written when all lists have arrived, then changed one transaction at a time.  A transaction that
+ * fails is followed by a rebuild of the whole table, again and again with back-off.  Stopping leaves the rules in
+ * place. */
 #ifndef CKUBE_KUBE_PROXY_PROXIER_H
 #define CKUBE_KUBE_PROXY_PROXIER_H
 

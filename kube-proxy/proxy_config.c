@@ -23,41 +23,62 @@ check_mode(const char *value)
 }
 
 static const struct flag config_flags[] = {
-    { "config", FLAG_STRING, O(config_file), NULL, "The path to the configuration file. All other flags but --hostname-override are ignored then." },
+    { "config", FLAG_STRING, O(config_file), NULL,
+      "The path to the configuration file. All other flags but --hostname-override are ignored then." },
     { "cleanup", FLAG_BOOL, O(cleanup), "false", "If true, clean up the rules of kube-proxy and exit." },
-    { "init-only", FLAG_BOOL, O(init_only), "false", "If true, perform any initialization steps that must be done with full root privileges, and then exit." },
-    { "hostname-override", FLAG_STRING, O(hostname_override), NULL, "If non-empty, will be used as the name of the Node that kube-proxy is running on." },
+    { "init-only", FLAG_BOOL, O(init_only), "false",
+      "If true, perform any initialization steps that must be done with full root privileges, and then exit." },
+    { "hostname-override", FLAG_STRING, O(hostname_override), NULL,
+      "If non-empty, will be used as the name of the Node that kube-proxy is running on." },
     { "kubeconfig", FLAG_STRING, O(kubeconfig), NULL, "Path to kubeconfig file with authorization information." },
-    { "master", FLAG_STRING, O(master), NULL, "The address of the Kubernetes API server (overrides any value in kubeconfig)." },
+    { "master", FLAG_STRING, O(master), NULL,
+      "The address of the Kubernetes API server (overrides any value in kubeconfig)." },
     { "kube-api-qps", FLAG_FLOAT, O(qps), "5", "QPS to use while talking with kubernetes apiserver." },
     { "kube-api-burst", FLAG_I32, O(burst), "10", "Burst to use while talking with kubernetes apiserver." },
-    { "kube-api-content-type", FLAG_STRING, O(content_type), "application/vnd.kubernetes.protobuf", "Content type of requests sent to apiserver." },
-    { "config-sync-period", FLAG_DURATION, O(config_sync_period_ms), "15m", "How often configuration from the apiserver is refreshed." },
+    { "kube-api-content-type", FLAG_STRING, O(content_type), "application/vnd.kubernetes.protobuf",
+      "Content type of requests sent to apiserver." },
+    { "config-sync-period", FLAG_DURATION, O(config_sync_period_ms), "15m",
+      "How often configuration from the apiserver is refreshed." },
     { "write-config-to", FLAG_IGNORED, 0, NULL, NULL },
 };
 
 static const struct flag serving_flags[] = {
-    { "bind-address", FLAG_IP, O(bind_address), "0.0.0.0", "Overrides kube-proxy's idea of what its node's primary IP is." },
-    { "bind-address-hard-fail", FLAG_BOOL, O(bind_address_hard_fail), "false", "If true kube-proxy will treat failure to bind to a port as fatal and exit." },
-    { "healthz-bind-address", FLAG_STRING, O(healthz_bind_address), "0.0.0.0:10256", "The IP address and port for the health check server to serve on. Empty disables it." },
-    { "metrics-bind-address", FLAG_STRING, O(metrics_bind_address), "127.0.0.1:10249", "The IP address and port for the metrics server to serve on. Empty disables it." },
+    { "bind-address", FLAG_IP, O(bind_address), "0.0.0.0",
+      "Overrides kube-proxy's idea of what its node's primary IP is." },
+    { "bind-address-hard-fail", FLAG_BOOL, O(bind_address_hard_fail), "false",
+      "If true kube-proxy will treat failure to bind to a port as fatal and exit." },
+    { "healthz-bind-address", FLAG_STRING, O(healthz_bind_address), "0.0.0.0:10256",
+      "The IP address and port for the health check server to serve on. Empty disables it." },
+    { "metrics-bind-address", FLAG_STRING, O(metrics_bind_address), "127.0.0.1:10249",
+      "The IP address and port for the metrics server to serve on. Empty disables it." },
     { "healthz-port", FLAG_IGNORED, 0, NULL, NULL, "use --healthz-bind-address" },
     { "metrics-port", FLAG_IGNORED, 0, NULL, NULL, "use --metrics-bind-address" },
 };
 
 static const struct flag rule_flags[] = {
-    { "proxy-mode", FLAG_STRING, O(mode), NULL, "Which proxy mode to use: iptables, ipvs or nftables. All are programmed as nftables here.", .check = check_mode },
+    { "proxy-mode", FLAG_STRING, O(mode), NULL,
+      "Which proxy mode to use: iptables, ipvs or nftables. All are programmed as nftables here.",
+      .check = check_mode },
     { "cluster-cidr", FLAG_CIDRS, O(cluster_cidr), NULL,
-      "The CIDR range of the pods in the cluster (may be a dual-stack pair). Traffic to Service IPs from outside of it is masqueraded." },
-    { "detect-local-mode", FLAG_STRING, O(detect_local_mode), NULL, "Mode to use to detect local traffic: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix." },
-    { "pod-bridge-interface", FLAG_STRING, O(bridge_interface), NULL, "A bridge interface name; traffic from it is considered local (mode BridgeInterface)." },
-    { "pod-interface-name-prefix", FLAG_STRING, O(interface_prefix), NULL, "An interface name prefix; traffic from such is considered local (mode InterfaceNamePrefix)." },
-    { "masquerade-all", FLAG_BOOL, O(masquerade_all), "false", "SNAT all traffic sent via Service cluster IPs (may be required with some CNI plugins)." },
-    { "iptables-masquerade-bit", FLAG_I32, O(masquerade_bit), "14", "The bit of the fwmark space to mark packets requiring SNAT with. Must be within the range [0, 31]." },
+      "The CIDR range of the pods in the cluster (may be a dual-stack pair). Traffic to Service IPs from outside of it "
+      "is masqueraded." },
+    { "detect-local-mode", FLAG_STRING, O(detect_local_mode), NULL,
+      "Mode to use to detect local traffic: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix." },
+    { "pod-bridge-interface", FLAG_STRING, O(bridge_interface), NULL,
+      "A bridge interface name; traffic from it is considered local (mode BridgeInterface)." },
+    { "pod-interface-name-prefix", FLAG_STRING, O(interface_prefix), NULL,
+      "An interface name prefix; traffic from such is considered local (mode InterfaceNamePrefix)." },
+    { "masquerade-all", FLAG_BOOL, O(masquerade_all), "false",
+      "SNAT all traffic sent via Service cluster IPs (may be required with some CNI plugins)." },
+    { "iptables-masquerade-bit", FLAG_I32, O(masquerade_bit), "14",
+      "The bit of the fwmark space to mark packets requiring SNAT with. Must be within the range [0, 31]." },
     { "nodeport-addresses", FLAG_STRINGS, O(nodeport_addresses), NULL,
-      "A list of CIDR ranges that contain valid node IPs, or alternatively the single string 'primary'. Node ports answer there only." },
-    { "iptables-sync-period", FLAG_DURATION, O(sync_period_ms), "30s", "How often the rules are checked for being there." },
-    { "iptables-min-sync-period", FLAG_DURATION, O(min_sync_period_ms), "0s", "The minimum time between two changes of the rules." },
+      "A list of CIDR ranges that contain valid node IPs, or alternatively the single string 'primary'. Node ports "
+      "answer there only." },
+    { "iptables-sync-period", FLAG_DURATION, O(sync_period_ms), "30s",
+      "How often the rules are checked for being there." },
+    { "iptables-min-sync-period", FLAG_DURATION, O(min_sync_period_ms), "0s",
+      "The minimum time between two changes of the rules." },
     { "iptables-localhost-nodeports", FLAG_IGNORED_BOOL, 0, NULL, NULL },
     { "ipvs-sync-period", FLAG_IGNORED, 0, NULL, NULL },
     { "ipvs-min-sync-period", FLAG_IGNORED, 0, NULL, NULL },
@@ -73,15 +94,23 @@ static const struct flag rule_flags[] = {
 
 static const struct flag system_flags[] = {
     { "cluster-routes", FLAG_BOOL, O(cluster_routes), "false",
-      "ckube: keep a route to every other node's podCIDR by its InternalIP, for nodes that share a network. Counts beside --config too." },
-    { "oom-score-adj", FLAG_I32, O(oom_score_adj), "-999", "The oom-score-adj value for the kube-proxy process. Values must be within the range [-1000, 1000]." },
-    { "conntrack-max-per-core", FLAG_I32, O(conntrack_max_per_core), "32768", "Maximum number of NAT connections to track per CPU core (0 to leave the limit as-is)." },
-    { "conntrack-min", FLAG_I32, O(conntrack_min), "131072", "Minimum number of conntrack entries to allocate, regardless of conntrack-max-per-core." },
-    { "conntrack-tcp-timeout-established", FLAG_DURATION, O(tcp_established_ms), "24h", "Idle timeout for established TCP connections (0 to leave as-is)." },
-    { "conntrack-tcp-timeout-close-wait", FLAG_DURATION, O(tcp_close_wait_ms), "1h", "NAT timeout for TCP connections in the CLOSE_WAIT state." },
+      "ckube: keep a route to every other node's podCIDR by its InternalIP, for nodes that share a network. Counts "
+      "beside --config too." },
+    { "oom-score-adj", FLAG_I32, O(oom_score_adj), "-999",
+      "The oom-score-adj value for the kube-proxy process. Values must be within the range [-1000, 1000]." },
+    { "conntrack-max-per-core", FLAG_I32, O(conntrack_max_per_core), "32768",
+      "Maximum number of NAT connections to track per CPU core (0 to leave the limit as-is)." },
+    { "conntrack-min", FLAG_I32, O(conntrack_min), "131072",
+      "Minimum number of conntrack entries to allocate, regardless of conntrack-max-per-core." },
+    { "conntrack-tcp-timeout-established", FLAG_DURATION, O(tcp_established_ms), "24h",
+      "Idle timeout for established TCP connections (0 to leave as-is)." },
+    { "conntrack-tcp-timeout-close-wait", FLAG_DURATION, O(tcp_close_wait_ms), "1h",
+      "NAT timeout for TCP connections in the CLOSE_WAIT state." },
     { "conntrack-tcp-be-liberal", FLAG_BOOL, O(tcp_be_liberal), "false", "Accept out-of-window TCP packets." },
-    { "conntrack-udp-timeout", FLAG_DURATION, O(udp_ms), "0s", "Idle timeout for UNREPLIED UDP connections (0 to leave as-is)." },
-    { "conntrack-udp-timeout-stream", FLAG_DURATION, O(udp_stream_ms), "0s", "Idle timeout for ASSURED UDP connections (0 to leave as-is)." },
+    { "conntrack-udp-timeout", FLAG_DURATION, O(udp_ms), "0s",
+      "Idle timeout for UNREPLIED UDP connections (0 to leave as-is)." },
+    { "conntrack-udp-timeout-stream", FLAG_DURATION, O(udp_stream_ms), "0s",
+      "Idle timeout for ASSURED UDP connections (0 to leave as-is)." },
 };
 
 static const struct config_key keys[] = {
@@ -129,9 +158,12 @@ static const struct config_key keys[] = {
     { "windowsRunAsService", CONFIG_BOOL },
 };
 
-static const struct config_schema schema = {
-    .group = "kubeproxy.config.k8s.io", .version = "v1alpha1", .kind = "KubeProxyConfiguration", .keys = keys, .nkeys = ARRAY_LEN(keys), .lenient = true
-};
+static const struct config_schema schema = { .group = "kubeproxy.config.k8s.io",
+                                             .version = "v1alpha1",
+                                             .kind = "KubeProxyConfiguration",
+                                             .keys = keys,
+                                             .nkeys = ARRAY_LEN(keys),
+                                             .lenient = true };
 
 void
 proxy_config_flags(struct flags *fs, struct proxy_config *cfg)
@@ -198,7 +230,8 @@ take_file(struct proxy_config *cfg, const struct config_file *f)
     cfg->udp_stream_ms = config_duration_ms(f, "conntrack.udpStreamTimeout", 0);
     cfg->config_sync_period_ms = config_duration_ms(f, "configSyncPeriod", 900000);
     if (config_bool(f, "iptables.localhostNodePorts", false))
-        strlist_add(&cfg->notes, "iptables.localhostNodePorts has no effect: node ports do not answer at 127.0.0.1, use the node's own address");
+        strlist_add(&cfg->notes, "iptables.localhostNodePorts has no effect: node ports do not answer at 127.0.0.1, "
+                                 "use the node's own address");
     if (config_has(f, "portRange"))
         strlist_add(&cfg->notes, "portRange has no effect: it belonged to the userspace mode");
 }
@@ -245,10 +278,18 @@ check_local_mode(struct proxy_config *cfg)
         return NULL;
     }
     if (str_eq(mode, "BridgeInterface"))
-        return interface_ok(cfg->bridge_interface) ? NULL : kerr_new(KERR_INVALID, "detectLocalMode BridgeInterface needs the name of an interface in detectLocal.bridgeInterface (--pod-bridge-interface)");
+        return interface_ok(cfg->bridge_interface)
+                   ? NULL
+                   : kerr_new(KERR_INVALID, "detectLocalMode BridgeInterface needs the name of an interface in "
+                                            "detectLocal.bridgeInterface (--pod-bridge-interface)");
     if (str_eq(mode, "InterfaceNamePrefix"))
-        return interface_ok(cfg->interface_prefix) ? NULL : kerr_new(KERR_INVALID, "detectLocalMode InterfaceNamePrefix needs the begin of an interface name in detectLocal.interfaceNamePrefix (--pod-interface-name-prefix)");
-    return kerr_new(KERR_INVALID, "detectLocalMode \"%s\": must be ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix", mode);
+        return interface_ok(cfg->interface_prefix)
+                   ? NULL
+                   : kerr_new(KERR_INVALID, "detectLocalMode InterfaceNamePrefix needs the begin of an interface name "
+                                            "in detectLocal.interfaceNamePrefix (--pod-interface-name-prefix)");
+    return kerr_new(KERR_INVALID,
+                    "detectLocalMode \"%s\": must be ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
+                    mode);
 }
 
 static struct kerr *
@@ -259,7 +300,9 @@ check(struct proxy_config *cfg)
     if (err)
         return kerr_wrap(err, "mode \"%s\"", cfg->mode);
     if (str_eq(cfg->mode, "iptables") || str_eq(cfg->mode, "ipvs"))
-        strlist_add_take(&cfg->notes, xasprintf("mode %s is programmed as nftables here: the same Services work the same way, see 'nft list table ip kube-proxy'", cfg->mode));
+        strlist_add_take(&cfg->notes, xasprintf("mode %s is programmed as nftables here: the same Services work the "
+                                                "same way, see 'nft list table ip kube-proxy'",
+                                                cfg->mode));
     if (cfg->masquerade_bit < 0 || cfg->masquerade_bit > 31)
         return kerr_new(KERR_INVALID, "masqueradeBit %d: must be within the range [0, 31]", cfg->masquerade_bit);
     if (cfg->oom_score_adj < -1000 || cfg->oom_score_adj > 1000)
@@ -332,5 +375,6 @@ proxy_config_json(const struct proxy_config *cfg, struct sbuf *out)
     add_pair(out, "hostnameOverride", cfg->hostname_override);
     add_pair(out, "detectLocalMode", str_or(cfg->detect_local_mode, "ClusterCIDR"));
     add_pair(out, "clusterCIDR", cfg->cluster_cidr.len ? cfg->cluster_cidr.items[0] : "");
-    sbuf_addf(out, ",\"nftables\":{\"masqueradeBit\":%d,\"masqueradeAll\":%s}}", cfg->masquerade_bit, cfg->masquerade_all ? "true" : "false");
+    sbuf_addf(out, ",\"nftables\":{\"masqueradeBit\":%d,\"masqueradeAll\":%s}}", cfg->masquerade_bit,
+              cfg->masquerade_all ? "true" : "false");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* proxy_config.h - kube-proxy's flags and its KubeProxyConfiguration file, as one struct.  With --config the file decides and
- * all flags but --hostname-override, --cleanup, --cluster-routes and the logging ones are ignored, as upstream does.  At start-up, one thread. */
+/* proxy_config.h - kube-proxy's flags and its KubeProxyConfiguration file, as one struct.  With --config the file
+ * decides and all flags but --hostname-override, --cleanup, --cluster-routes and the logging ones are ignored, as
+ * upstream does.  At start-up, one thread. */
 #ifndef CKUBE_KUBE_PROXY_PROXY_CONFIG_H
 #define CKUBE_KUBE_PROXY_PROXY_CONFIG_H
 
@@ -35,14 +36,15 @@ struct proxy_config {
     size_t npod_nets, nnodeport_nets;
     bool nodeport_primary; /* nodePortAddresses: [primary] */
     bool local_by_node_cidr;
-    struct strlist notes;  /* lines to log once logging is set up */
+    struct strlist notes; /* lines to log once logging is set up */
 };
 
 void proxy_config_flags(struct flags *fs, struct proxy_config *cfg);
 /* Reads --config if given, checks everything.  The message names the file and key, or the flag. */
 struct kerr *proxy_config_finish(struct proxy_config *cfg) MUST_CHECK;
 /* The same from text, for tests. */
-struct kerr *proxy_config_apply_file(struct proxy_config *cfg, const char *text, size_t len, const char *path) MUST_CHECK;
+struct kerr *proxy_config_apply_file(struct proxy_config *cfg, const char *text, size_t len,
+                                     const char *path) MUST_CHECK;
 void proxy_config_done(struct proxy_config *cfg); /* what proxy_config_finish() made; the rest goes with the flags */
 void proxy_config_json(const struct proxy_config *cfg, struct sbuf *out); /* for /configz */
 

@@ -13,8 +13,10 @@
 #include "common/net/http_server.h"
 #include "common/net/loop.h"
 
-static struct metric healthz_total = METRIC_COUNTER("kubeproxy_proxy_healthz_total", "Cumulative proxy healthz HTTP status", "code");
-static struct metric livez_total = METRIC_COUNTER("kubeproxy_proxy_livez_total", "Cumulative proxy livez HTTP status", "code");
+static struct metric healthz_total =
+    METRIC_COUNTER("kubeproxy_proxy_healthz_total", "Cumulative proxy healthz HTTP status", "code");
+static struct metric livez_total =
+    METRIC_COUNTER("kubeproxy_proxy_livez_total", "Cumulative proxy livez HTTP status", "code");
 
 struct service_port { /* one health port with its server; the lists belong to proxy_health_ports()'s thread */
     struct proxy_health *health;
@@ -29,7 +31,7 @@ struct service_port { /* one health port with its server; the lists belong to pr
 struct proxy_health {
     struct loop *loop;
     struct http_server *server;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock;      /* guards what follows */
     uint64_t oldest_queued_ms; /* 0 = nothing waits */
     uint64_t last_synced_ms;
     int64_t last_synced_wall_s;
@@ -165,7 +167,8 @@ answer_self(struct http_stream *s, void *arg)
     pthread_mutex_lock(&h->lock);
     well = is_well(h, clock_mono_ms());
     eligible = h->eligible;
-    synced_wall_s = h->oldest_queued_ms ? h->last_synced_wall_s : clock_wall_s(); /* nothing waits: as good as just now */
+    synced_wall_s =
+        h->oldest_queued_ms ? h->last_synced_wall_s : clock_wall_s(); /* nothing waits: as good as just now */
     pthread_mutex_unlock(&h->lock);
     code = well && (eligible || !healthz) ? 200 : 503;
     sbuf_adds(&body, "{\"lastUpdated\": \"");
@@ -194,7 +197,9 @@ answer_service(struct http_stream *s, void *arg)
     well = is_well(h, clock_mono_ms()) && h->eligible;
     snprintf(weight, sizeof(weight), "%u", p->local_ready);
     slash = strchr(p->service, '/');
-    sbuf_addf(&body, "{\n\t\"service\": {\n\t\t\"namespace\": \"%.*s\",\n\t\t\"name\": \"%s\"\n\t},\n\t\"localEndpoints\": %u,\n\t\"serviceProxyHealthy\": %s\n}",
+    sbuf_addf(&body,
+              "{\n\t\"service\": {\n\t\t\"namespace\": \"%.*s\",\n\t\t\"name\": \"%s\"\n\t},\n\t\"localEndpoints\": "
+              "%u,\n\t\"serviceProxyHealthy\": %s\n}",
               (int)(slash - p->service), p->service, slash + 1, p->local_ready, well ? "true" : "false");
     well = well && p->local_ready > 0;
     pthread_mutex_unlock(&h->lock);
@@ -232,8 +237,8 @@ port_open(struct proxy_health *h, const struct proxy_health_port *want)
     if (!err)
         err = http_server_listen(p->server, &h->loop, 1, "0.0.0.0", p->port, NULL);
     if (err) {
-        log_error("Cannot serve a Service's health port; its load balancer will not find this node", "service", p->service, "port",
-                  kv_int(p->port), "err", kv_err(err));
+        log_error("Cannot serve a Service's health port; its load balancer will not find this node", "service",
+                  p->service, "port", kv_int(p->port), "err", kv_err(err));
         kerr_free(err);
         http_server_free(p->server);
         free(p->service);

@@ -3,8 +3,8 @@
  *   healthz address (10256)   /healthz  200 while rules are kept up to date and this node may get load balancer traffic
  *                             /livez    200 while rules are kept up to date
  *   health ports of services  /         is there an endpoint here?  (externalTrafficPolicy Local; load balancers ask)
- * The servers live on the loop given.  State setters may be called from any thread; proxy_health_ports() always from the same
- * one, which is not the loop's, while the loop runs. */
+ * The servers live on the loop given.  State setters may be called from any thread; proxy_health_ports() always from
+ * the same one, which is not the loop's, while the loop runs. */
 #ifndef CKUBE_KUBE_PROXY_PROXY_HEALTH_H
 #define CKUBE_KUBE_PROXY_PROXY_HEALTH_H
 
@@ -36,7 +36,8 @@ struct proxy_health_port {
     const char *service; /* "ns/name" */
     uint32_t local_ready;
 };
-/* All of them; listeners come and go accordingly.  A port that cannot be bound is logged and tried again at the next call. */
+/* All of them; listeners come and go accordingly.  A port that cannot be bound is logged and tried again at the next
+ * call. */
 void proxy_health_ports(struct proxy_health *h, const struct proxy_health_port *ports, size_t n);
 
 #endif

@@ -26,7 +26,8 @@ static struct kerr *
 usage(const char *why, const char *what)
 {
     return kerr_new(KERR_BAD_REQUEST,
-                    "%s%s\nusage: kube-proxy render [--hostname-override=NODE] [--zone=ZONE] [--cluster-cidr=CIDR,...] [--masquerade-all] "
+                    "%s%s\nusage: kube-proxy render [--hostname-override=NODE] [--zone=ZONE] [--cluster-cidr=CIDR,...] "
+                    "[--masquerade-all] "
                     "[--apply] [--cleanup] [--times] FILE... [--then FILE...]",
                     why, what);
 }
@@ -84,7 +85,8 @@ load(struct object_files *objects, const struct strlist *files)
     for (size_t i = 0; i < files->len; i++) {
         AUTO_FREE char *text = NULL;
         size_t len;
-        struct kerr *err = file_read(strcmp(files->items[i], "-") == 0 ? "/dev/stdin" : files->items[i], FILE_MAX, &text, &len);
+        struct kerr *err =
+            file_read(strcmp(files->items[i], "-") == 0 ? "/dev/stdin" : files->items[i], FILE_MAX, &text, &len);
 
         if (!err)
             err = object_files_read(objects, text, len, files->items[i]);
@@ -136,7 +138,8 @@ clean_affinity(struct nft_tables *tables, struct nft_backend *nft)
     err = nft_backend_list(nft, "list map ip " NFT_TABLE " affinity", &listing);
     if (err)
         return err;
-    return nft_tables_stale_affinity(tables, sbuf_str(&listing), &text) ? nft_backend_apply(nft, sbuf_str(&text)) : NULL;
+    return nft_tables_stale_affinity(tables, sbuf_str(&listing), &text) ? nft_backend_apply(nft, sbuf_str(&text))
+                                                                        : NULL;
 }
 
 static struct kerr *

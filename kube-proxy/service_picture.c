@@ -230,7 +230,8 @@ slice_fits(const struct builder *b, const struct endpoint_slice *slice)
 {
     const char *name = slice_service_name(slice);
 
-    return name && str_eq(name, b->svc->metadata.name) && str_eq(slice->metadata.namespace, b->svc->metadata.namespace) &&
+    return name && str_eq(name, b->svc->metadata.name) &&
+           str_eq(slice->metadata.namespace, b->svc->metadata.namespace) &&
            str_eq(slice->address_type, b->family == IP_V4 ? "IPv4" : "IPv6");
 }
 
@@ -364,7 +365,8 @@ local_list(struct builder *b, const struct candidates *cs)
 /* --- frontends --- */
 
 static struct frontend *
-frontend_add(struct builder *b, enum frontend_kind kind, enum service_proto proto, int32_t port, const struct ip_addr *ip)
+frontend_add(struct builder *b, enum frontend_kind kind, enum service_proto proto, int32_t port,
+             const struct ip_addr *ip)
 {
     struct service_view *v = &b->box->view;
     struct frontend *f;
@@ -384,8 +386,8 @@ frontend_add(struct builder *b, enum frontend_kind kind, enum service_proto prot
 }
 
 static void
-add_cluster_ips(struct builder *b, const struct service_port *sp, enum service_proto proto, const struct endpoint_list *cluster,
-                const struct endpoint_list *local)
+add_cluster_ips(struct builder *b, const struct service_port *sp, enum service_proto proto,
+                const struct endpoint_list *cluster, const struct endpoint_list *local)
 {
     const struct service_view *v = &b->box->view;
 
@@ -399,7 +401,8 @@ add_cluster_ips(struct builder *b, const struct service_port *sp, enum service_p
 }
 
 static void
-as_external(const struct builder *b, struct frontend *f, const struct endpoint_list *cluster, const struct endpoint_list *local)
+as_external(const struct builder *b, struct frontend *f, const struct endpoint_list *cluster,
+            const struct endpoint_list *local)
 {
     f->traffic = b->external_local ? TRAFFIC_EXTERNAL_LOCAL : TRAFFIC_EXTERNAL;
     f->endpoints = cluster;
@@ -409,8 +412,8 @@ as_external(const struct builder *b, struct frontend *f, const struct endpoint_l
 }
 
 static void
-add_external(struct builder *b, const struct service_port *sp, enum service_proto proto, const struct endpoint_list *cluster,
-             const struct endpoint_list *local)
+add_external(struct builder *b, const struct service_port *sp, enum service_proto proto,
+             const struct endpoint_list *cluster, const struct endpoint_list *local)
 {
     const struct service_spec *spec = &b->svc->spec;
     const struct load_balancer_ingress_slice *ingress = &b->svc->status.load_balancer.ingress;
@@ -587,7 +590,13 @@ service_view_build(const struct service *svc, const struct endpoint_slice *const
                    const struct picture_node *node, enum ip_family family, struct sbuf *warnings)
 {
     struct view_box *box = XNEW(struct view_box);
-    struct builder b = { .svc = svc, .slices = slices, .nslices = nslices, .node = node, .family = family, .warnings = warnings, .box = box };
+    struct builder b = { .svc = svc,
+                         .slices = slices,
+                         .nslices = nslices,
+                         .node = node,
+                         .family = family,
+                         .warnings = warnings,
+                         .box = box };
 
     box->arena = arena_new(0);
     atomic_init(&box->refs, 1);

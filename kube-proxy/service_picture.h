@@ -33,7 +33,7 @@ struct endpoint_list {
     struct endpoint_addr {
         struct ip_addr ip;
         uint16_t port;
-    } *items;
+    } * items;
     uint32_t len, cap;
 };
 
@@ -43,8 +43,8 @@ enum frontend_kind {
 };
 
 struct frontend_key { /* compared as bytes */
-    uint8_t kind;  /* enum frontend_kind */
-    uint8_t proto; /* enum service_proto */
+    uint8_t kind;     /* enum frontend_kind */
+    uint8_t proto;    /* enum service_proto */
     uint16_t port;
     struct ip_addr ip; /* none for node ports */
     uint8_t zero;      /* no byte of a key is left to the compiler */
@@ -53,7 +53,8 @@ struct frontend_key { /* compared as bytes */
 enum frontend_traffic {
     TRAFFIC_CLUSTER_IP,     /* masquerade what comes from outside the cluster */
     TRAFFIC_EXTERNAL,       /* masquerade always: the answer must come back this way */
-    TRAFFIC_EXTERNAL_LOCAL, /* externalTrafficPolicy Local: to `local` unmasqueraded; what this node or its pods send: to `endpoints` */
+    TRAFFIC_EXTERNAL_LOCAL, /* externalTrafficPolicy Local: to `local` unmasqueraded; what this node or its pods send:
+                               to `endpoints` */
 };
 
 enum frontend_verdict {
@@ -88,15 +89,17 @@ struct service_view {
 
 /* Slices of other address types or services are passed over.  A service this proxy has nothing to do with (headless,
  * ExternalName, other proxy's label) gives a view without frontends.  *warnings may get lines about bad content. */
-struct service_view *service_view_build(const struct service *svc, const struct endpoint_slice *const *slices, size_t nslices,
-                                        const struct picture_node *node, enum ip_family family, struct sbuf *warnings) MUST_CHECK;
+struct service_view *service_view_build(const struct service *svc, const struct endpoint_slice *const *slices,
+                                        size_t nslices, const struct picture_node *node, enum ip_family family,
+                                        struct sbuf *warnings) MUST_CHECK;
 struct service_view *service_view_ref(struct service_view *v);
 void service_view_unref(struct service_view *v); /* NULL is fine */
 DEFINE_AUTO_UNREF(service_view)
 
 int endpoint_addr_cmp(const void *a, const void *b); /* for qsort: struct endpoint_addr */
 bool endpoint_list_has(const struct endpoint_list *l, const struct endpoint_addr *e);
-static inline int frontend_key_cmp(const struct frontend_key *a, const struct frontend_key *b)
+static inline int
+frontend_key_cmp(const struct frontend_key *a, const struct frontend_key *b)
 {
     return memcmp(a, b, sizeof(*a));
 }

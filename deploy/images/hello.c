@@ -79,9 +79,10 @@ conn_close(struct conn *c)
 static void
 reply(struct conn *c, const char *status, const char *body, bool with_body)
 {
-    c->out_len = (size_t)snprintf(c->out, sizeof(c->out),
-                                  "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", status,
-                                  strlen(body), with_body ? body : "");
+    c->out_len = (size_t)snprintf(
+        c->out, sizeof(c->out),
+        "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", status,
+        strlen(body), with_body ? body : "");
     c->out_sent = 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Services and EndpointSlices of any content (YAML stream) into rules: nothing of an object but numbers and addresses may get
- * into the text, whatever the object says; and the reader of nft's listing survives any text. */
+/* Services and EndpointSlices of any content (YAML stream) into rules: nothing of an object but numbers and addresses
+ * may get into the text, whatever the object says; and the reader of nft's listing survives any text. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube-proxy/conntrack.h"
 
+#include <cmocka.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
@@ -10,15 +11,17 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "kube-proxy/object_file.h"
 
-static const char yaml[] = "apiVersion: v1\nkind: Service\nmetadata: {name: dns, namespace: k}\n"
-                           "spec: {type: NodePort, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP, nodePort: 30053}]}\n---\n"
-                           "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: dns-1, namespace: k, labels: {kubernetes.io/service-name: dns}}\n"
-                           "addressType: IPv4\nports: [{name: '', port: 5353, protocol: UDP}]\nendpoints: [{addresses: [10.244.0.5]}]\n---\n"
-                           "apiVersion: v1\nkind: Service\nmetadata: {name: none, namespace: k}\nspec: {clusterIP: 10.96.0.11, ports: [{port: 53, protocol: UDP}]}\n";
+static const char yaml[] =
+    "apiVersion: v1\nkind: Service\nmetadata: {name: dns, namespace: k}\n"
+    "spec: {type: NodePort, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP, nodePort: 30053}]}\n---\n"
+    "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: dns-1, namespace: k, labels: "
+    "{kubernetes.io/service-name: dns}}\n"
+    "addressType: IPv4\nports: [{name: '', port: 5353, protocol: UDP}]\nendpoints: [{addresses: [10.244.0.5]}]\n---\n"
+    "apiVersion: v1\nkind: Service\nmetadata: {name: none, namespace: k}\nspec: {clusterIP: 10.96.0.11, ports: [{port: "
+    "53, protocol: UDP}]}\n";
 
 static struct endpoint_addr
 at(const char *ip, uint16_t port)
@@ -34,7 +37,9 @@ at(const char *ip, uint16_t port)
 static bool
 stale(const struct nft_tables *t, const char *to, uint16_t port, const char *by, uint16_t by_port)
 {
-    struct conntrack_flow f = { .proto = PROTO_UDP, .client = at("10.244.0.9", 40000), .dest = at(to, port), .served_by = at(by, by_port) };
+    struct conntrack_flow f = {
+        .proto = PROTO_UDP, .client = at("10.244.0.9", 40000), .dest = at(to, port), .served_by = at(by, by_port)
+    };
 
     return conntrack_is_stale(t, &f);
 }
@@ -51,9 +56,9 @@ which_flows_are_stale(void **state)
     assert_null(object_files_read(files, yaml, strlen(yaml), "yaml"));
     object_files_to_tables(files, &node, IP_V4, t, &warnings);
     assert_false(stale(t, "10.96.0.10", 53, "10.244.0.5", 5353));
-    assert_true(stale(t, "10.96.0.10", 53, "10.244.0.6", 5353));  /* a pod that is gone */
-    assert_true(stale(t, "10.96.0.10", 53, "10.96.0.10", 53));    /* from before the Service was there */
-    assert_true(stale(t, "10.96.0.11", 53, "10.244.0.5", 5353));  /* no endpoint left */
+    assert_true(stale(t, "10.96.0.10", 53, "10.244.0.6", 5353)); /* a pod that is gone */
+    assert_true(stale(t, "10.96.0.10", 53, "10.96.0.10", 53));   /* from before the Service was there */
+    assert_true(stale(t, "10.96.0.11", 53, "10.244.0.5", 5353)); /* no endpoint left */
     assert_false(stale(t, "192.0.2.1", 30053, "10.244.0.5", 5353));
     assert_true(stale(t, "192.0.2.1", 30053, "10.244.0.7", 5353));
     assert_false(stale(t, "198.51.100.1", 30053, "198.51.100.1", 30053)); /* another machine's server */
@@ -71,7 +76,8 @@ add_attr(struct sbuf *out, uint16_t type, const void *data, size_t len)
 }
 
 static void
-add_tuple(struct sbuf *out, uint16_t type, const char *src, const char *dst, uint8_t proto, uint16_t sport, uint16_t dport)
+add_tuple(struct sbuf *out, uint16_t type, const char *src, const char *dst, uint8_t proto, uint16_t sport,
+          uint16_t dport)
 {
     AUTO_SBUF ip = { 0 }, ports = { 0 }, all = { 0 };
     uint16_t s = (uint16_t)(sport << 8 | sport >> 8), d = (uint16_t)(dport << 8 | dport >> 8);

@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube-proxy/node_routes.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "common/api/codec.h"
 #include "common/base/str.h"
 
 static const char *const texts[] = {
-    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'me'},'spec':{'podCIDR':'10.244.0.0/24'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.1'}]}}",
-    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'b'},'spec':{'podCIDR':'10.244.2.0/24','podCIDRs':['10.244.2.0/24','fd01:2::/64']},"
-    "'status':{'addresses':[{'type':'Hostname','address':'b'},{'type':'InternalIP','address':'192.0.2.2'},{'type':'InternalIP','address':'fd00::2'}]}}",
-    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'a'},'spec':{'podCIDR':'10.244.1.7/24'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.3'}]}}",
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'me'},'spec':{'podCIDR':'10.244.0.0/"
+    "24'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.1'}]}}",
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'b'},'spec':{'podCIDR':'10.244.2.0/"
+    "24','podCIDRs':['10.244.2.0/24','fd01:2::/64']},"
+    "'status':{'addresses':[{'type':'Hostname','address':'b'},{'type':'InternalIP','address':'192.0.2.2'},{'type':'"
+    "InternalIP','address':'fd00::2'}]}}",
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'a'},'spec':{'podCIDR':'10.244.1.7/"
+    "24'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.3'}]}}",
     "{'apiVersion':'v1','kind':'Node','metadata':{'name':'fresh'},'spec':{'podCIDR':'10.244.4.0/24'}}",
-    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'greedy'},'spec':{'podCIDR':'0.0.0.0/0'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.9'}]}}",
-    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'twin'},'spec':{'podCIDR':'10.244.1.0/24'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.4'}]}}",
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'greedy'},'spec':{'podCIDR':'0.0.0.0/"
+    "0'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.9'}]}}",
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'twin'},'spec':{'podCIDR':'10.244.1.0/"
+    "24'},'status':{'addresses':[{'type':'InternalIP','address':'192.0.2.4'}]}}",
 };
 
 static void
@@ -43,7 +49,8 @@ one_route_per_other_node(void **state)
 
         sbuf_addf(&got, "%s via %s\n", ip_net_text(&l.items[i].dest, dest), ip_text(&l.items[i].via, via));
     }
-    assert_string_equal(sbuf_str(&got), "10.244.1.0/24 via 192.0.2.3\n10.244.2.0/24 via 192.0.2.2\nfd01:2::/64 via fd00::2\n");
+    assert_string_equal(sbuf_str(&got),
+                        "10.244.1.0/24 via 192.0.2.3\n10.244.2.0/24 via 192.0.2.2\nfd01:2::/64 via fd00::2\n");
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         object_unref(objs[i]);
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube-proxy/proxy_config.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <cmocka.h>
 
 struct fixture {
     struct flags *flags;
@@ -38,8 +38,8 @@ apply(struct fixture *f, const char *yaml)
 static void
 flags_alone(void **state)
 {
-    char *argv[] = { "kube-proxy", "--cluster-cidr=10.0.0.0/8,fd00::/8", "--proxy-mode", "nftables", "--masquerade-all", "--nodeport-addresses=primary",
-                     "--hostname_override=n1" };
+    char *argv[] = { "kube-proxy",       "--cluster-cidr=10.0.0.0/8,fd00::/8", "--proxy-mode",          "nftables",
+                     "--masquerade-all", "--nodeport-addresses=primary",       "--hostname_override=n1" };
     struct fixture f;
 
     setup(&f);
@@ -63,12 +63,13 @@ the_file_decides(void **state)
     setup(&f);
     assert_null(flags_parse(f.flags, ARRAY_LEN(argv), argv));
     /* kubeadm's and the guides' keys, with some that are long gone. */
-    assert_null(apply(&f, HEAD "mode: iptables\nclusterCIDR: 10.244.0.0/16,fd01::/64\nhostnameOverride: other\n"
-                               "clientConnection: {kubeconfig: /x, qps: 0, burst: 0, acceptContentTypes: ''}\n"
-                               "conntrack: {maxPerCore: 0, min: null, tcpEstablishedTimeout: 1h0m0s, tcpCloseWaitTimeout: null}\n"
-                               "iptables: {masqueradeBit: 9, masqueradeAll: false, syncPeriod: 30s, minSyncPeriod: 0s}\n"
-                               "ipvs: {scheduler: rr, excludeCIDRs: null, strictARP: true}\nportRange: ''\nudpIdleTimeout: 250ms\n"
-                               "nodePortAddresses: [192.0.2.0/24]\nenableProfiling: false\n"));
+    assert_null(apply(
+        &f, HEAD "mode: iptables\nclusterCIDR: 10.244.0.0/16,fd01::/64\nhostnameOverride: other\n"
+                 "clientConnection: {kubeconfig: /x, qps: 0, burst: 0, acceptContentTypes: ''}\n"
+                 "conntrack: {maxPerCore: 0, min: null, tcpEstablishedTimeout: 1h0m0s, tcpCloseWaitTimeout: null}\n"
+                 "iptables: {masqueradeBit: 9, masqueradeAll: false, syncPeriod: 30s, minSyncPeriod: 0s}\n"
+                 "ipvs: {scheduler: rr, excludeCIDRs: null, strictARP: true}\nportRange: ''\nudpIdleTimeout: 250ms\n"
+                 "nodePortAddresses: [192.0.2.0/24]\nenableProfiling: false\n"));
     assert_string_equal(f.cfg.hostname_override, "n1"); /* the one flag that counts beside a file */
     assert_string_equal(f.cfg.kubeconfig, "/x");
     assert_int_equal(f.cfg.npod_nets, 2);

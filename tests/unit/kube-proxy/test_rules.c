@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Golden: tests/golden/kube-proxy/CASE/{objects.yaml -> full.nft, after.yaml and removed -> delta.nft}.
  * UPDATE_GOLDEN=1 writes the expected files anew; look at the difference before committing. */
+#include <cmocka.h>
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #include "common/base/file.h"
 #include "common/base/str.h"
@@ -181,10 +181,13 @@ nothing_stays_when_all_services_go(void **state)
 static void
 affinity_is_cleaned_and_kept(void **state)
 {
-    static const char listing[] = "table ip kube-proxy {\n\tmap affinity {\n\t\ttype ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service\n"
-                                  "\t\tsize 65536\n\t\tflags dynamic,timeout\n\t\telements = { 10.244.1.9 . 10.96.2.1 . tcp . 80 timeout 3h expires 2h59m1s : 10.244.1.1 . 8080,\n"
-                                  "\t\t\t     10.244.1.9 . 192.0.2.2 . tcp . 30021 timeout 3h expires 2h1s500ms : 10.244.2.1 . 8080,\n"
-                                  "\t\t\t     10.244.1.9 . 10.96.9.9 . tcp . 80 timeout 3h expires 2h59m1s : 10.244.1.1 . 8080 }\n\t}\n}\n";
+    static const char listing[] =
+        "table ip kube-proxy {\n\tmap affinity {\n\t\ttype ipv4_addr . ipv4_addr . inet_proto . inet_service : "
+        "ipv4_addr . inet_service\n"
+        "\t\tsize 65536\n\t\tflags dynamic,timeout\n\t\telements = { 10.244.1.9 . 10.96.2.1 . tcp . 80 timeout 3h "
+        "expires 2h59m1s : 10.244.1.1 . 8080,\n"
+        "\t\t\t     10.244.1.9 . 192.0.2.2 . tcp . 30021 timeout 3h expires 2h1s500ms : 10.244.2.1 . 8080,\n"
+        "\t\t\t     10.244.1.9 . 10.96.9.9 . tcp . 80 timeout 3h expires 2h59m1s : 10.244.1.1 . 8080 }\n\t}\n}\n";
     struct nft_options opts = options(IP_V4);
     AUTO(nft_tables) *t = nft_tables_new(&opts);
     AUTO(object_files) *files = object_files_new();
@@ -194,11 +197,14 @@ affinity_is_cleaned_and_kept(void **state)
     assert_true(load(files, GOLDEN "/affinity", "after.yaml")); /* 10.244.1.1 is gone */
     object_files_to_tables(files, &node, IP_V4, t, &warnings);
     assert_int_equal(nft_tables_stale_affinity(t, listing, &text), 2);
-    assert_non_null(strstr(sbuf_str(&text), "delete element ip kube-proxy affinity { 10.244.1.9 . 10.96.2.1 . tcp . 80  : 10.244.1.1 . 8080 }\n"));
+    assert_non_null(
+        strstr(sbuf_str(&text),
+               "delete element ip kube-proxy affinity { 10.244.1.9 . 10.96.2.1 . tcp . 80  : 10.244.1.1 . 8080 }\n"));
     assert_null(strstr(sbuf_str(&text), "30021"));
     sbuf_clear(&text);
     assert_int_equal(nft_tables_keep_affinity(t, listing, &text), 1);
-    assert_string_equal(sbuf_str(&text), "add element ip kube-proxy affinity { 10.244.1.9 . 192.0.2.2 . tcp . 30021 timeout 3h expires 2h1s500ms : 10.244.2.1 . 8080 }\n");
+    assert_string_equal(sbuf_str(&text), "add element ip kube-proxy affinity { 10.244.1.9 . 192.0.2.2 . tcp . 30021 "
+                                         "timeout 3h expires 2h1s500ms : 10.244.2.1 . 8080 }\n");
     assert_int_equal(nft_tables_stale_affinity(t, "", &text), 0);
     assert_int_equal(nft_tables_stale_affinity(t, "elements = { garbage", &text), 0);
 }
@@ -207,9 +213,12 @@ static void
 six_is_the_same_shape(void **state)
 {
     static const char yaml[] = "apiVersion: v1\nkind: Service\nmetadata: {name: six, namespace: s}\n"
-                               "spec: {type: NodePort, clusterIP: 'fd00::10', sessionAffinity: ClientIP, ports: [{port: 80, nodePort: 30006}]}\n---\n"
-                               "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: six-1, namespace: s, labels: {kubernetes.io/service-name: six}}\n"
-                               "addressType: IPv6\nports: [{name: '', port: 8080}]\nendpoints: [{addresses: ['fd01::0007'], nodeName: node-1}]\n";
+                               "spec: {type: NodePort, clusterIP: 'fd00::10', sessionAffinity: ClientIP, ports: "
+                               "[{port: 80, nodePort: 30006}]}\n---\n"
+                               "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: six-1, "
+                               "namespace: s, labels: {kubernetes.io/service-name: six}}\n"
+                               "addressType: IPv6\nports: [{name: '', port: 8080}]\nendpoints: [{addresses: "
+                               "['fd01::0007'], nodeName: node-1}]\n";
     struct nft_options opts = options(IP_V6);
     AUTO(nft_tables) *t = nft_tables_new(&opts);
     AUTO(object_files) *files = object_files_new();
@@ -218,8 +227,10 @@ six_is_the_same_shape(void **state)
     must(object_files_read(files, yaml, strlen(yaml), "six"));
     object_files_to_tables(files, &node, IP_V6, t, &warnings);
     nft_tables_full(t, &text);
-    assert_non_null(strstr(sbuf_str(&text), "add element ip6 kube-proxy tcp-endpoints { 0 . fd00::10 . 80 : fd01::7 . 8080 }\n"));
-    assert_non_null(strstr(sbuf_str(&text), "add rule ip6 kube-proxy tcp-1-sticky dnat ip6 to numgen random mod 1 . ip6 daddr . tcp dport map @tcp-endpoints\n"));
+    assert_non_null(
+        strstr(sbuf_str(&text), "add element ip6 kube-proxy tcp-endpoints { 0 . fd00::10 . 80 : fd01::7 . 8080 }\n"));
+    assert_non_null(strstr(sbuf_str(&text), "add rule ip6 kube-proxy tcp-1-sticky dnat ip6 to numgen random mod 1 . "
+                                            "ip6 daddr . tcp dport map @tcp-endpoints\n"));
 }
 
 int
