@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube-proxy/node_routes.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "common/api/codec.h"
 #include "common/base/str.h"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube-proxy/proxy_config.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct fixture {
     struct flags *flags;

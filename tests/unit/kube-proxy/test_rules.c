@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Golden: tests/golden/kube-proxy/CASE/{objects.yaml -> full.nft, after.yaml and removed -> delta.nft}.
  * UPDATE_GOLDEN=1 writes the expected files anew; look at the difference before committing. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "common/base/file.h"
 #include "common/base/str.h"
