@@ -202,7 +202,9 @@ atomic_write(const char *dir, const struct file_set *fs, gid_t gid, bool *ret_ch
     fresh = path_join(dir, stamp);
     if (mkdir(fresh, 0755))
         return kerr_errno(errno, "make '%s'", fresh);
-    (void)chmod(fresh, 0755);
+    if (gid != (gid_t)-1 && chown(fresh, (uid_t)-1, gid))
+        return kerr_errno(errno, "set the group of '%s'", fresh);
+    (void)chmod(fresh, gid != (gid_t)-1 ? 02755 : 0755);
     for (size_t i = 0; !err && i < fs->len; i++)
         err = write_one(fresh, &fs->items[i], gid);
     if (err)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kubelet/pod_observe.h"
 
+#include <fcntl.h>
+
 #include "common/base/file.h"
 #include "kubelet/prober.h"
 
@@ -8,6 +10,7 @@
 #define TERMINATION_POD_MAX 12288
 #define LOG_TAIL_BYTES 2048
 #define LOG_TAIL_LINES 80
+#define LOG_TAIL_READ 16384
 
 /* The text behind "<time> <stream> <tag> " of a log line in CRI's format. */
 static void
@@ -28,21 +31,23 @@ add_log_text(struct sbuf *out, const char *line, size_t len)
 static void
 tail_of_log(const char *path, struct sbuf *out)
 {
-    AUTO_FREE char *text = NULL;
-    size_t len = 0, from, lines = 0;
-    AUTO(kerr) *err = file_read(path, 64 * 1024 * 1024, &text, &len);
+    char text[LOG_TAIL_READ];
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    ssize_t len = size <= 0 ? 0 : pread(fd, text, sizeof text, size > LOG_TAIL_READ ? size - LOG_TAIL_READ : 0);
+    size_t from, lines = 0;
 
-    if (err || !len)
+    if (len <= 0)
         return;
-    from = len;
-    while (from > 0 && lines <= LOG_TAIL_LINES && len - from < 2 * LOG_TAIL_BYTES) {
+    from = (size_t)len;
+    while (from > 0 && lines <= LOG_TAIL_LINES) {
         from--;
         if (from && text[from - 1] == '\n')
             lines++;
     }
-    while (from < len) {
-        const char *nl = memchr(text + from, '\n', len - from);
-        size_t n = nl ? (size_t)(nl - text) - from : len - from;
+    while (from < (size_t)len) {
+        const char *nl = memchr(text + from, '\n', (size_t)len - from);
+        size_t n = nl ? (size_t)(nl - text) - from : (size_t)len - from;
 
         add_log_text(out, text + from, n);
         from += n + 1;

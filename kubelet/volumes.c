@@ -144,6 +144,8 @@ prepare_files(const struct pod_facts *f, const struct volume *v, const struct ob
     if (!err) {
         for (size_t i = 0; gid && i < r.files.len; i++)
             r.files.items[i].mode |= 0440;
+        if (gid)
+            (void)chown(dir, (uid_t)-1, (gid_t)*gid);
         (void)chmod(dir, gid ? 02775 : 0777);
         err = atomic_write(dir, &r.files, gid ? (gid_t)*gid : (gid_t)-1, NULL);
     }
@@ -258,9 +260,12 @@ open_sub_path(const char *base, const char *sub, int *ret_fd)
             parent = done.len ? open_beneath(at, sbuf_str(&done), O_PATH | O_DIRECTORY) : dup(at);
             if (parent < 0)
                 return kerr_errno(errno, "subPath '%s' of '%s'", sub, base);
-            if (!mkdirat(parent, parts.items[i], 0750))
-                (void)fchmodat(parent, parts.items[i], 0777, 0);
-            else if (errno != EEXIST)
+            if (!mkdirat(parent, parts.items[i], 0750)) {
+                struct stat up;
+                mode_t group = !fstat(parent, &up) ? up.st_mode & S_ISGID : 0; /* fsGroup is passed on */
+
+                (void)fchmodat(parent, parts.items[i], 0777 | group, 0);
+            } else if (errno != EEXIST)
                 return kerr_errno(errno, "make subPath '%s' of '%s'", sub, base);
             sbuf_addf(&done, "%s%s", done.len ? "/" : "", parts.items[i]);
         }
