@@ -111,6 +111,7 @@ static const struct row rows[] = {
     { "", "ResourceQuota", SUBS(status_only) },
     { "", "PersistentVolume", .strategy = &strategy_pv, SUBS(status_only) },
     { "", "PersistentVolumeClaim", .strategy = &strategy_pvc, SUBS(status_only) },
+    { "", "Binding", VERB_CREATE, &strategy_plain, .not_stored = true },
     { "", "ComponentStatus", VERB_GET | VERB_LIST, &strategy_plain, .not_stored = true },
     { "events.k8s.io", "Event", .strategy = &strategy_event, FIELDS(events_fields), .shares = "", .events = true },
     { "apps", "Deployment", SUBS(scale_status) },

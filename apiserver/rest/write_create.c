@@ -30,10 +30,12 @@ create_once(struct api_request *r, const struct object *wanted, struct object **
         return err;
     if (request_dry_run(r)) {
         struct write_context c = write_context_of(r);
-        if (store_get(r->resource->store, str_safe(object_namespace(obj)), object_name(obj)))
-            return kerr_already_exists(r->resource->kind->group, r->resource->kind->plural, object_name(obj));
+        struct record *there = store_get(r->resource->store, str_safe(object_namespace(obj)), object_name(obj));
+        record_unref(there);
         if (r->resource->strategy->release)
             r->resource->strategy->release(&c, object_body(obj));
+        if (there)
+            return kerr_already_exists(r->resource->kind->group, r->resource->kind->plural, object_name(obj));
         *ret_dry = steal_ptr(obj);
         return NULL;
     }

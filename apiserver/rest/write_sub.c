@@ -130,6 +130,29 @@ sub_binding(struct api_request *r)
         answer_created(r);
 }
 
+/* POST to namespaces/x/bindings: the pod is named in the body.  The older form of pods/y/binding. */
+static void
+create_binding(struct api_request *r)
+{
+    AUTO(object) *body = NULL;
+    struct record *rec = NULL;
+    struct kerr *err = write_decode_body(r, r->resource->kind, &body);
+
+    if (!err)
+        err = check_binding(OBJECT_BODY(body, binding));
+    if (!err) {
+        r->resource = resource_named("v1", "Pod");
+        r->info.name = arena_strdup(r->arena, str_safe(object_name(body)));
+        struct change c = { .r = r, .apply = bind, .arg = object_body(body) };
+        err = change_stored(&c, &rec);
+        record_unref(rec);
+    }
+    if (err)
+        request_fail(r, err);
+    else
+        answer_created(r);
+}
+
 /* --- pods/eviction: honours PodDisruptionBudgets --- */
 
 struct budget_check {
@@ -544,12 +567,11 @@ static const struct {
     { "serviceaccounts", "token", sub_token },
 };
 
-/* POST /namespaces/x/bindings is the old way to pods/x/binding and has no row: kubectl and schedulers use the pod's. */
 write_sub_fn *
 write_sub_handler(const struct api_request *r)
 {
     if (!r->resource->store)
-        return review;
+        return strcmp(r->resource->kind->kind, "Binding") == 0 ? create_binding : review;
     for (size_t i = 0; r->subresource && i < ARRAY_LEN(handlers); i++)
         if (strcmp(handlers[i].subresource, r->subresource->name) == 0 &&
             (handlers[i].resource[0] == '*' || strcmp(handlers[i].resource, r->resource->kind->plural) == 0))
