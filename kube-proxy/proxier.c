@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kube-proxy/proxier.h"
-
+/* proxier.c - decide and act: the worker thread that turns what changed into transactions. */
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
-#include <uthash.h>
 
-#include "common/api/values.h"
-#include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/klog.h"
 #include "common/base/metrics.h"
-#include "common/client/informer.h"
 #include "kube-proxy/nft_backend.h"
-#include "kube-proxy/nft_tables.h"
-
-#define TRIGGER_ANNOTATION "endpoints.kubernetes.io/last-change-trigger-time"
-#define ZONE_LABEL "topology.kubernetes.io/zone"
-#define DELETION_TAINT "ToBeDeletedByClusterAutoscaler"
-#define OUR_OBJECTS "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
-#define TRIGGERS_MAX 1000
+#include "kube-proxy/proxier_private.h"
 
 static const double seconds_buckets[] = { 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128,
                                           0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384 };
@@ -41,16 +29,8 @@ static struct metric programming_seconds =
                      "In Cluster Network Programming Latency in seconds", "ip_family", programming_buckets);
 static struct metric last_sync = METRIC_GAUGE("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
                                               "The last time proxy rules were successfully synced", "ip_family");
-static struct metric last_queued = METRIC_GAUGE("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
-                                                "The last time a sync of proxy rules was queued", "ip_family");
 static struct metric failures = METRIC_COUNTER("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
                                                "Cumulative proxy nftables sync failures", "ip_family");
-static struct metric endpoint_changes =
-    METRIC_COUNTER("kubeproxy_sync_proxy_rules_endpoint_changes_total", "Cumulative proxy rules Endpoint changes", "");
-static struct metric service_changes =
-    METRIC_COUNTER("kubeproxy_sync_proxy_rules_service_changes_total", "Cumulative proxy rules Service changes", "");
-static struct metric pending_changes =
-    METRIC_GAUGE("kubeproxy_sync_proxy_rules_service_changes_pending", "Pending proxy rules Service changes", "");
 static struct metric no_local =
     METRIC_GAUGE("kubeproxy_sync_proxy_rules_no_local_endpoints_total",
                  "Number of services with a Local traffic policy and no endpoints", "ip_family,traffic_policy");
@@ -58,270 +38,13 @@ static struct metric flows_deleted =
     METRIC_COUNTER("kubeproxy_conntrack_reconciler_deleted_entries_total",
                    "Cumulative conntrack flows deleted by conntrack reconciler", "ip_family");
 
-struct dirty { /* a service to look at again */
-    char *key;
-    UT_hash_handle hh;
-};
-
-struct health_entry { /* services with a health port */
-    char *service;
-    uint16_t port;
-    uint32_t local_ready;
-    UT_hash_handle hh;
-};
-
-struct family {
-    enum ip_family family;
-    const char *label; /* metric */
-    struct nft_tables *tables;
-    bool wanted; /* some service has addresses of it; always for IPv4 */
-    bool needs_full;
-    bool hopeless; /* the kernel does not have it */
-    bool udp_changed;
-};
-
-struct proxier {
-    struct proxier_options opts;
-    struct informer *services, *slices, *nodes;
-    unsigned by_service; /* index of the slices */
-    pthread_t thread;
-    bool started;
-    atomic_bool stop;
-
-    pthread_mutex_t lock; /* guards what the handlers write: */
-    pthread_cond_t wake;
-    struct dirty *dirty;
-    bool all_dirty, options_dirty;
-    int64_t triggers_us[TRIGGERS_MAX]; /* when the changes that wait were caused */
-    size_t ntriggers;
-    char *zone;
-    struct strlist node_cidrs, node_ips;
-
-    /* the worker's own */
-    struct family families[2];
-    struct health_entry *health_entries;
-    bool health_changed;
-    struct backoff backoff;
-    struct rng rng;
-    uint64_t last_sync_ms;
-};
-
 static const struct backoff_policy retry = { .initial_ms = 500, .max_ms = 30000, .jitter_percent = 20 };
-
-/* --- observe: on the informers' loop --- */
-
-static void
-queue(struct proxier *p, const char *ns, const char *name)
-{
-    AUTO_FREE char *key = xasprintf("%s/%s", str_safe(ns), str_safe(name));
-    struct dirty *d;
-
-    pthread_mutex_lock(&p->lock);
-    HASH_FIND_STR(p->dirty, key, d);
-    if (!d) {
-        d = XNEW(struct dirty);
-        d->key = steal_ptr(key);
-        HASH_ADD_KEYPTR(hh, p->dirty, d->key, strlen(d->key), d);
-    }
-    metric_set(&pending_changes, HASH_COUNT(p->dirty));
-    pthread_cond_signal(&p->wake);
-    pthread_mutex_unlock(&p->lock);
-    proxy_health_queued(p->opts.health, clock_mono_ms());
-    metric_set(&last_queued, (double)clock_wall_us() / 1e6, "IPv4");
-}
-
-static void
-service_event(const struct object *obj, struct proxier *p)
-{
-    metric_inc(&service_changes);
-    queue(p, object_namespace(obj), object_name(obj));
-}
-
-static void
-service_added(const struct object *obj, bool initial, void *arg)
-{
-    service_event(obj, arg);
-}
-static void
-service_updated(const struct object *old, const struct object *now, void *arg)
-{
-    service_event(now, arg);
-}
-static void
-service_removed(const struct object *last, void *arg)
-{
-    service_event(last, arg);
-}
-
-static const char *
-trigger_text(const struct object *obj)
-{
-    const struct string_map *a = &object_meta(obj)->annotations;
-
-    for (uint32_t i = 0; i < a->len; i++)
-        if (strcmp(a->items[i].key, TRIGGER_ANNOTATION) == 0)
-            return str_safe(a->items[i].value);
-    return "";
-}
-
-static void
-note_trigger(struct proxier *p, const struct object *old, const struct object *now)
-{
-    const char *text = trigger_text(now);
-    struct api_time t;
-
-    if (str_empty(text) || (old && str_eq(text, trigger_text(old))) || api_time_parse(text, strlen(text), &t) < 0)
-        return;
-    pthread_mutex_lock(&p->lock);
-    if (p->ntriggers < TRIGGERS_MAX)
-        p->triggers_us[p->ntriggers++] = api_time_unix_us(t);
-    pthread_mutex_unlock(&p->lock);
-}
-
-static void
-slice_event(const struct object *obj, struct proxier *p)
-{
-    const struct endpoint_slice *slice = OBJECT_BODY(obj, endpoint_slice);
-    const char *name = slice ? slice_service_name(slice) : NULL;
-
-    if (!name)
-        return;
-    metric_inc(&endpoint_changes);
-    queue(p, object_namespace(obj), name);
-}
-
-static void
-slice_added(const struct object *obj, bool initial, void *arg)
-{
-    if (!initial)
-        note_trigger(arg, NULL, obj);
-    slice_event(obj, arg);
-}
-static void
-slice_updated(const struct object *old, const struct object *now, void *arg)
-{
-    note_trigger(arg, old, now);
-    slice_event(old, arg); /* it may have changed its service */
-    slice_event(now, arg);
-}
-static void
-slice_removed(const struct object *last, void *arg)
-{
-    slice_event(last, arg);
-}
-
-static void
-slice_key(const struct object *obj, informer_emit_fn *emit, void *ctx)
-{
-    const struct endpoint_slice *slice = OBJECT_BODY(obj, endpoint_slice);
-    const char *name = slice ? slice_service_name(slice) : NULL;
-    AUTO_FREE char *key = name ? xasprintf("%s/%s", str_safe(object_namespace(obj)), name) : NULL;
-
-    if (key)
-        emit(key, ctx);
-}
-
-/* --- this node --- */
-
-static bool
-same_list(const struct strlist *a, const struct strlist *b)
-{
-    if (a->len != b->len)
-        return false;
-    for (size_t i = 0; i < a->len; i++)
-        if (!str_eq(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
-static bool
-replace_list(struct strlist *at, struct strlist *fresh)
-{
-    bool changed = !same_list(at, fresh);
-
-    strlist_done(at);
-    *at = *fresh;
-    return changed;
-}
-
-static const char *
-node_zone(const struct node *node)
-{
-    for (uint32_t i = 0; i < node->metadata.labels.len; i++)
-        if (str_eq(node->metadata.labels.items[i].key, ZONE_LABEL))
-            return node->metadata.labels.items[i].value;
-    return NULL;
-}
-
-static bool
-node_eligible(const struct node *node)
-{
-    for (uint32_t i = 0; i < node->spec.taints.len; i++)
-        if (str_eq(node->spec.taints.items[i].key, DELETION_TAINT))
-            return false;
-    return !node->metadata.deletion_timestamp;
-}
-
-static void
-node_seen(struct proxier *p, const struct object *obj)
-{
-    const struct node *node = OBJECT_BODY(obj, node);
-    struct strlist cidrs = { 0 }, ips = { 0 };
-
-    if (!node || !str_eq(node->metadata.name, p->opts.node_name))
-        return;
-    for (uint32_t i = 0; i < node->spec.pod_cidrs.len; i++)
-        strlist_add(&cidrs, node->spec.pod_cidrs.items[i]);
-    if (!cidrs.len && !str_empty(node->spec.pod_cidr))
-        strlist_add(&cidrs, node->spec.pod_cidr);
-    for (uint32_t i = 0; i < node->status.addresses.len; i++)
-        if (str_eq(node->status.addresses.items[i].type, "InternalIP"))
-            strlist_add(&ips, node->status.addresses.items[i].address);
-    proxy_health_eligible(p->opts.health, node_eligible(node));
-    pthread_mutex_lock(&p->lock);
-    if (!str_eq(p->zone, node_zone(node))) {
-        free(p->zone);
-        p->zone = xstrdup(node_zone(node));
-        p->all_dirty = true;
-    }
-    if (replace_list(&p->node_cidrs, &cidrs) && p->opts.config->local_by_node_cidr)
-        p->options_dirty = true;
-    if (replace_list(&p->node_ips, &ips) && p->opts.config->nodeport_primary)
-        p->options_dirty = true;
-    if (p->all_dirty || p->options_dirty)
-        pthread_cond_signal(&p->wake);
-    pthread_mutex_unlock(&p->lock);
-}
-
-static void
-node_added(const struct object *obj, bool initial, void *arg)
-{
-    node_seen(arg, obj);
-}
-static void
-node_updated(const struct object *old, const struct object *now, void *arg)
-{
-    node_seen(arg, now);
-}
-static void
-node_removed(const struct object *last, void *arg)
-{
-    struct proxier *p = arg;
-
-    if (str_eq(object_name(last), p->opts.node_name))
-        proxy_health_eligible(p->opts.health, false);
-}
 
 /* --- life --- */
 
 struct proxier *
 proxier_new(const struct proxier_options *opts)
 {
-    AUTO_FREE char *this_node = xasprintf("metadata.name=%s", opts->node_name);
-    const struct informer_config services = { .kind = api_kind_find("v1", "Service"), .label_selector = OUR_OBJECTS };
-    const struct informer_config slices = { .kind = api_kind_find("discovery.k8s.io/v1", "EndpointSlice"),
-                                            .label_selector = OUR_OBJECTS };
-    const struct informer_config nodes = { .kind = api_kind_find("v1", "Node"), .field_selector = this_node };
     struct proxier *p = XNEW(struct proxier);
     pthread_condattr_t attr;
 
@@ -335,22 +58,7 @@ proxier_new(const struct proxier_options *opts)
     p->families[0] = (struct family){ .family = IP_V4, .label = "IPv4", .wanted = true };
     p->families[1] = (struct family){ .family = IP_V6, .label = "IPv6" };
     p->options_dirty = true;
-    metrics_register(&pending_changes);
-    metrics_register(&endpoint_changes);
-    metrics_register(&service_changes);
-
-    p->services = informers_get(opts->informers, &services);
-    p->slices = informers_get(opts->informers, &slices);
-    p->nodes = informers_get(opts->informers, &nodes);
-    p->by_service = informer_add_index(p->slices, "service", slice_key);
-    informer_add_handler(p->services,
-                         &(struct informer_handler){
-                             .add = service_added, .update = service_updated, .remove = service_removed, .arg = p });
-    informer_add_handler(
-        p->slices,
-        &(struct informer_handler){ .add = slice_added, .update = slice_updated, .remove = slice_removed, .arg = p });
-    informer_add_handler(p->nodes, &(struct informer_handler){
-                                       .add = node_added, .update = node_updated, .remove = node_removed, .arg = p });
+    proxier_watch(p);
     return p;
 }
 
@@ -368,19 +76,6 @@ proxier_stop(struct proxier *p)
 }
 
 static void
-dirty_free(struct dirty **set)
-{
-    struct dirty *d, *next;
-
-    HASH_ITER(hh, *set, d, next)
-    {
-        HASH_DEL(*set, d);
-        free(d->key);
-        free(d);
-    }
-}
-
-static void
 health_entry_drop(struct proxier *p, struct health_entry *e)
 {
     HASH_DEL(p->health_entries, e);
@@ -392,11 +87,13 @@ void
 proxier_free(struct proxier *p)
 {
     struct health_entry *e, *next;
+    struct work w;
 
     if (!p)
         return;
     proxier_stop(p);
-    dirty_free(&p->dirty);
+    proxier_take_work(p, &w);
+    proxier_work_done(&w);
     HASH_ITER(hh, p->health_entries, e, next)
     health_entry_drop(p, e);
     for (size_t i = 0; i < ARRAY_LEN(p->families); i++)
@@ -410,20 +107,6 @@ proxier_free(struct proxier *p)
 }
 
 /* --- the worker: what to do --- */
-
-struct work { /* taken from the handlers' side */
-    struct dirty *dirty;
-    bool all, options;
-    int64_t triggers_us[TRIGGERS_MAX];
-    size_t ntriggers;
-    char *zone;
-};
-
-static bool
-anything(const struct proxier *p)
-{
-    return p->dirty || p->all_dirty || p->options_dirty;
-}
 
 static bool
 needs_full(const struct proxier *p)
@@ -448,30 +131,12 @@ wait_for_work(struct proxier *p, uint64_t until_ms, bool even_with_work)
     bool go_on;
 
     pthread_mutex_lock(&p->lock);
-    while (!atomic_load(&p->stop) && (even_with_work || !anything(p)))
+    while (!atomic_load(&p->stop) && (even_with_work || !proxier_has_work(p)))
         if (pthread_cond_timedwait(&p->wake, &p->lock, &until) == ETIMEDOUT)
             break;
     go_on = !atomic_load(&p->stop);
     pthread_mutex_unlock(&p->lock);
     return go_on;
-}
-
-static void
-take_work(struct proxier *p, struct work *w)
-{
-    memset(w, 0, sizeof(*w));
-    pthread_mutex_lock(&p->lock);
-    w->dirty = p->dirty;
-    p->dirty = NULL;
-    w->all = p->all_dirty;
-    w->options = p->options_dirty;
-    p->all_dirty = p->options_dirty = false;
-    memcpy(w->triggers_us, p->triggers_us, p->ntriggers * sizeof(p->triggers_us[0]));
-    w->ntriggers = p->ntriggers;
-    p->ntriggers = 0;
-    w->zone = xstrdup(p->zone);
-    pthread_mutex_unlock(&p->lock);
-    metric_set(&pending_changes, 0);
 }
 
 /* --- decide: views and tables --- */
@@ -804,7 +469,7 @@ sync_once(struct proxier *p)
     struct kerr *err = NULL;
     struct work w;
 
-    take_work(p, &w);
+    proxier_take_work(p, &w);
     decide(p, &w);
     for (size_t i = 0; i < ARRAY_LEN(p->families) && !err; i++)
         err = sync_family(p, &p->families[i]);
@@ -817,8 +482,7 @@ sync_once(struct proxier *p)
         observe_triggers(&w);
         backoff_reset(&p->backoff);
     }
-    dirty_free(&w.dirty);
-    free(w.zone);
+    proxier_work_done(&w);
     p->last_sync_ms = clock_mono_ms();
     if (err)
         kerr_free(err);
