@@ -247,6 +247,9 @@ main(int argc, char **argv)
         daemon_ready(d);
         rc = daemon_run(d);
     }
+    AUTO(kerr) *etcd_gone = srv.storage && storage_ready(srv.storage) ? storage_health(srv.storage) : NULL;
+    if (etcd_gone && etcd)
+        etcd_interrupt(etcd); /* writes that wait for it would hold up the end one by one */
     stop(&srv);
     if (etcd)
         etcd_interrupt(etcd);
