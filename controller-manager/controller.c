@@ -245,6 +245,22 @@ lower(struct controller *c, const struct plan *plan)
     }
 }
 
+const char *
+action_error_text(const struct kerr *err)
+{
+    const char *at = strstr(err->message, ": ");
+
+    return at ? at + 2 : err->message;
+}
+
+/* Nothing can be made in a namespace that ends; it takes the owner with it. */
+static bool
+namespace_ends(const struct action *a)
+{
+    return a->verb == ACTION_CREATE && a->state == ACTION_FAILED && a->error->reason == KERR_FORBIDDEN &&
+           strstr(a->error->message, "because it is being terminated");
+}
+
 static void
 report_pod(struct controller *c, const struct object *owner, const struct action *a)
 {
@@ -252,14 +268,16 @@ report_pod(struct controller *c, const struct object *owner, const struct action
 
     if ((!create && a->verb != ACTION_DELETE) || !str_eq(a->kind->kind, "Pod") || (a->state != ACTION_DONE && a->state != ACTION_FAILED))
         return;
+    if (namespace_ends(a))
+        return;
     if (done && create)
         events_send(c->events, owner, EVENT_NORMAL, "SuccessfulCreate", "Created pod: %s", a->result ? object_name(a->result) : str_safe(a->name));
     else if (create)
-        events_send(c->events, owner, EVENT_WARNING, "FailedCreate", "Error creating: %s", a->error->message);
+        events_send(c->events, owner, EVENT_WARNING, "FailedCreate", "Error creating: %s", action_error_text(a->error));
     else if (done)
         events_send(c->events, owner, EVENT_NORMAL, "SuccessfulDelete", "Deleted pod: %s", str_safe(a->name));
     else
-        events_send(c->events, owner, EVENT_WARNING, "FailedDelete", "Error deleting: %s", a->error->message);
+        events_send(c->events, owner, EVENT_WARNING, "FailedDelete", "Error deleting: %s", action_error_text(a->error));
 }
 
 struct kerr *
@@ -275,8 +293,14 @@ controller_run(struct controller *c, const struct object *owner, struct plan *pl
     err = executor_run(c->executor, plan);
     if (c->expectations && c->expected)
         lower(c, plan);
-    for (size_t i = 0; owner && i < plan->len; i++)
-        report_pod(c, owner, &plan->items[i]);
+    for (size_t i = 0; i < plan->len; i++) {
+        if (owner)
+            report_pod(c, owner, &plan->items[i]);
+        if (err && namespace_ends(&plan->items[i])) {
+            kerr_free(err);
+            err = NULL;
+        }
+    }
     if (!err && plan->requeue_after_ms)
         workqueue_add_after(c->queue, plan->key, plan->requeue_after_ms);
     return err;

@@ -32,10 +32,12 @@ struct controller_row {
     const char *old_name; /* the short name --controllers took before 1.28: "deployment"; or NULL */
     const char *account;  /* its ServiceAccount in kube-system */
     bool off_by_default;
-    /* Before the informers start: informers, indexes, handlers, the queue.  NULL: upstream has it, this build does not. */
+    /* Before the informers start: informers, indexes, handlers, the queue.  NULL: upstream has it, this build does not.
+     * Called again after a transient error. */
     struct kerr *(*start)(struct controller *c) MUST_CHECK;
     void (*run)(struct controller *c);  /* the copies are complete: start what is no queue; or NULL */
     void (*stop)(struct controller *c); /* after the queue ended: free c->state; or NULL */
+    void (*halt)(struct controller *c); /* at the end, while informers and queue still live: end own threads; or NULL */
 };
 extern const struct controller_row controller_rows[];
 extern const size_t controller_rows_len;
@@ -90,6 +92,8 @@ void controller_every(struct controller *c, uint64_t ms, void (*tick)(struct con
 struct kerr *controller_act(struct controller *c, const struct object *owner, struct plan *plan) MUST_CHECK;
 /* The same without freeing: results are in the plan afterwards. */
 struct kerr *controller_run(struct controller *c, const struct object *owner, struct plan *plan) MUST_CHECK;
+/* The server's message, without "create Pod ns/name: " in front. */
+const char *action_error_text(const struct kerr *err);
 struct api_time controller_now(void);
 
 /* --- adoption and release by selector and controllerRef --- */

@@ -722,7 +722,7 @@ deployment_create_failed_decide(const struct deployment_picture *p, const char *
         r.d->status.collision_count = arena_i32(r.a, i32_or(r.d->status.collision_count, 0) + 1);
         plan_update_status(r.plan, object_ref(r.obj), "the name of the new ReplicaSet is taken: another hash next time");
     } else {
-        AUTO_FREE char *message = xasprintf("Failed to create new replica set \"%s\": %s", object_name(wanted_set), why->message);
+        AUTO_FREE char *message = xasprintf("Failed to create new replica set \"%s\": %s", object_name(wanted_set), action_error_text(why));
         deployment_condition_set(&r, "Progressing", "False", "ReplicaSetCreateError", message);
         plan_event(r.plan, p->deployment, EVENT_WARNING, "ReplicaSetCreateError", "%s", message);
         if (deployment_has_deadline(r.d))

@@ -114,6 +114,13 @@ choose(struct manager *m)
     }
 }
 
+static void
+wait_a_second(struct manager *m)
+{
+    for (unsigned n = 0; n < 10 && !daemon_stopping(m->daemon); n++)
+        clock_sleep_ms(100);
+}
+
 /* False: we are to stop. */
 static bool
 take_identities(struct manager *m)
@@ -125,8 +132,7 @@ take_identities(struct manager *m)
                 break;
             daemon_waiting(m->daemon, "kube-apiserver", err);
             kerr_free(err);
-            for (unsigned n = 0; n < 10 && !daemon_stopping(m->daemon); n++)
-                clock_sleep_ms(100);
+            wait_a_second(m);
             if (daemon_stopping(m->daemon))
                 return false;
         }
@@ -146,10 +152,17 @@ on_trouble(const char *what, const struct kerr *why, void *arg)
 static struct kerr *
 start_controllers(struct manager *m)
 {
-    for (size_t i = 0; i < m->len; i++) {
+    for (size_t i = 0; i < m->len && !daemon_stopping(m->daemon);) {
         struct kerr *err = m->controllers[i].row->start(&m->controllers[i]);
-        if (err)
+        if (!err) {
+            i++;
+            continue;
+        }
+        if (!rest_is_transient(err))
             return kerr_wrap(err, "%s", m->controllers[i].row->name);
+        daemon_waiting(m->daemon, "kube-apiserver", err);
+        kerr_free(err);
+        wait_a_second(m);
     }
     return NULL;
 }
@@ -221,6 +234,8 @@ manager_free(struct manager *m)
     if (m->running)
         pthread_join(m->thread, NULL);
     for (size_t i = 0; i < m->len; i++) {
+        if (m->controllers[i].row->halt)
+            m->controllers[i].row->halt(&m->controllers[i]);
         loop_call(informers_loop(m->informers), controller_timer_free, &m->controllers[i]);
         if (m->controllers[i].queue)
             workqueue_stop(m->controllers[i].queue);

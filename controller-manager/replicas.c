@@ -165,7 +165,7 @@ mark_failure(struct replica_set_status *s, struct arena *a, const struct kerr *s
             items[n++] = s->conditions.items[i];
     if (scale_err)
         items[n++] = (struct replica_set_condition){ "ReplicaFailure", "True", { now.sec, 0 }, scaling_up ? "FailedCreate" : "FailedDelete",
-                                                     arena_strdup(a, scale_err->message) };
+                                                     arena_strdup(a, action_error_text(scale_err)) };
     s->conditions = (struct replica_set_condition_slice){ items, n, n };
 }
 
