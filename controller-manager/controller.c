@@ -249,8 +249,9 @@ const char *
 action_error_text(const struct kerr *err)
 {
     const char *at = strstr(err->message, ": ");
+    bool ours = str_has_prefix(err->message, "create ") || str_has_prefix(err->message, "delete ");
 
-    return at ? at + 2 : err->message;
+    return at && ours ? at + 2 : err->message;
 }
 
 /* Nothing can be made in a namespace that ends; it takes the owner with it. */
