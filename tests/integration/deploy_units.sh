@@ -36,9 +36,9 @@ grep -qx -- '--service-cluster-ip-range=10.5.0.0/16' "$work/args" || fail "no su
 # killed: a new one comes up; ended by the supervisor's SIGTERM: gone, and no pid file stays
 pid=$(cut -d' ' -f1 "$work/run/kube-apiserver.pid")
 kill -KILL "$pid"
-another() { [ -s "$work/run/kube-apiserver.pid" ] && [ "$(cut -d' ' -f1 "$work/run/kube-apiserver.pid")" != "$pid" ]; }
+another() { now=$(cut -d' ' -f1 "$work/run/kube-apiserver.pid" 2>/dev/null) && [ -n "$now" ] && [ "$now" != "$pid" ]; }
 until_true another
-pid=$(cut -d' ' -f1 "$work/run/kube-apiserver.pid")
+pid=$now
 kill -TERM "$sup"
 wait "$sup" || true
 sup=
