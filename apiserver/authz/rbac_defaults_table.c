@@ -48,6 +48,7 @@ const struct default_row default_roles[] = {
     RULE("create", "authorization.k8s.io", "subjectaccessreviews", ""),
     ROLE("", "system:basic-user", "", ""),
     RULE("create", "authorization.k8s.io", "selfsubjectaccessreviews,selfsubjectrulesreviews", ""),
+    RULE("create", "authentication.k8s.io", "selfsubjectreviews", ""),
     ROLE("", "system:certificates.k8s.io:certificatesigningrequests:nodeclient", "", ""),
     RULE("create", "certificates.k8s.io", "certificatesigningrequests/nodeclient", ""),
     ROLE("", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "", ""),

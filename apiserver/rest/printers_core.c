@@ -654,7 +654,7 @@ lease_row(const struct object *obj, int64_t now_s, struct sbuf *cells)
 }
 
 static const struct print_column priority_columns[] = {
-    NAME, COLUMN("Value", "integer", 0), COLUMN("Global-Default", "boolean", 0), AGE, COLUMN("PreemptionPolicy", "string", 1),
+    NAME, COLUMN("Value", "integer", 0), COLUMN("Global-Default", "boolean", 0), AGE, COLUMN("PreemptionPolicy", "string", 0),
 };
 
 static void
