@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,23 +90,49 @@ file_mkdirs(const char *path, mode_t mode)
     return NULL;
 }
 
+#define REMOVE_MAX_DEPTH 64
+
+/* Only directories tell where another file system begins: overlayfs gives files device numbers of their own. */
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+remove_entry(int dir_fd, const char *name, dev_t dev, int depth)
 {
-    (void)st;
-    (void)at;
-    return (type == FTW_DP ? rmdir(path) : unlink(path)) && errno != ENOENT ? errno : 0;
+    struct stat st;
+
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISDIR(st.st_mode))
+        return unlinkat(dir_fd, name, 0) && errno != ENOENT ? -errno : 0;
+    if (st.st_dev != dev)
+        return -EBUSY; /* something is mounted there */
+    int fd = depth > REMOVE_MAX_DEPTH ? -1 : openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int rc = d ? 0 : depth > REMOVE_MAX_DEPTH ? -ELOOP : -errno;
+    struct dirent *e;
+
+    while (d && (e = readdir(d)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            int one = remove_entry(fd, e->d_name, dev, depth + 1);
+            rc = rc ? rc : one;
+        }
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    if (!rc && unlinkat(dir_fd, name, AT_REMOVEDIR) && errno != ENOENT)
+        rc = -errno;
+    return rc;
 }
 
 struct kerr *
 file_remove_tree(const char *path)
 {
     struct stat st;
+    int rc;
 
     if (lstat(path, &st))
         return errno == ENOENT ? NULL : kerr_errno(errno, "remove %s", path);
-    int rc = nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-    return rc ? kerr_errno(rc > 0 ? rc : errno, "remove %s", path) : NULL;
+    rc = remove_entry(AT_FDCWD, path, st.st_dev, 0);
+    return rc ? kerr_errno(rc, "remove %s", path) : NULL;
 }
 
 bool
