@@ -35,7 +35,7 @@ plan_force_delete(struct plan *plan, const struct object *pod, const char *reaso
 static void
 remove_pod(struct plan *plan, const struct object *pod, const char *message, const char *reason, struct api_time now)
 {
-    if (message)
+    if (message && !pod_terminal(OBJECT_BODY(pod, pod)))
         plan_disruption_target(plan, pod, "DeletionByPodGC", message, true, now);
     plan_force_delete(plan, pod, reason);
 }
