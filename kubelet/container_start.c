@@ -62,13 +62,13 @@ failed(struct starting *s, const char *reason, struct kerr *err)
 {
     struct container_record *r;
 
-    set_waiting(s, reason, err->message);
+    set_waiting(s, reason, runtime_error_text(err));
     worker_lock(s->w);
     r = pod_record_get(&s->w->rec, s->pc.c->name);
     r->start_failures++;
     r->start_retry_ms = now_ms() + record_backoff(r->start_failures, 1000, START_RETRY_MAX_MS);
     worker_unlock(s->w);
-    kubelet_event(s->w->k, s->pod, s->pc.c->name, EVENT_WARNING, "Failed", "Error: %s", err->message);
+    kubelet_event(s->w->k, s->pod, s->pc.c->name, EVENT_WARNING, "Failed", "Error: %s", runtime_error_text(err));
     kerr_free(err);
 }
 
@@ -158,7 +158,7 @@ pull_main(void *arg)
         r->image_failed_ms = now_ms();
         r->image_retry_ms = r->image_failed_ms + record_backoff(r->image_failures, IMAGE_BACKOFF_INITIAL_MS, IMAGE_BACKOFF_MAX_MS);
         record_set(&r->wait_reason, "ErrImagePull");
-        record_set(&r->wait_message, err->message);
+        record_set(&r->wait_message, runtime_error_text(err));
     } else {
         r->image = IMAGE_READY;
         r->image_failures = 0;

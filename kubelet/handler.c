@@ -35,7 +35,7 @@ seconds(int64_t timeout_s)
     return timeout_s > 0 ? timeout_s : 1;
 }
 
-bool
+enum handler_result
 handler_exec(struct kubelet *k, const struct handler_target *t, const struct exec_action *x, int64_t timeout_s, struct sbuf *why)
 {
     const char **argv = xcalloc(x->command.len + 1, sizeof *argv);
@@ -47,15 +47,14 @@ handler_exec(struct kubelet *k, const struct handler_target *t, const struct exe
     err = runtime_exec(k->rt, t->id, argv, timeout_s, why, &code);
     free(argv);
     if (err) {
+        bool late = err->reason == KERR_TIMEOUT || strstr(err->message, "DeadlineExceeded");
+
         sbuf_clear(why);
-        if (err->reason == KERR_TIMEOUT || strstr(err->message, "DeadlineExceeded"))
-            sbuf_addf(why, "command timed out: %s", err->message);
-        else
-            sbuf_adds(why, err->message);
+        sbuf_addf(why, "%s%s", late ? "command timed out: " : "", runtime_error_text(err));
         kerr_free(err);
-        return false;
+        return late ? HANDLER_FAILED : HANDLER_ERROR;
     }
-    return code == 0;
+    return code == 0 ? HANDLER_OK : HANDLER_FAILED;
 }
 
 static pthread_once_t http_once = PTHREAD_ONCE_INIT;
@@ -71,7 +70,7 @@ http_make(void)
         http = NULL;
 }
 
-bool
+enum handler_result
 handler_http(struct kubelet *k, const struct handler_target *t, const struct http_get_action *x, int64_t timeout_s, const char *agent, struct sbuf *why)
 {
     const char *host = str_or(x->host, t->pod_ip);
@@ -97,21 +96,21 @@ handler_http(struct kubelet *k, const struct handler_target *t, const struct htt
     }
     if (!http) {
         sbuf_adds(why, "no HTTP client");
-        return false;
+        return HANDLER_ERROR;
     }
     err = http_call_do(http, &call, &r);
     if (err) {
         sbuf_addf(why, "Get \"%s\": %s", url, err->message);
         kerr_free(err);
-        return false;
+        return HANDLER_FAILED;
     }
     if (r.code >= 200 && r.code < 400)
-        return true;
+        return HANDLER_OK;
     sbuf_addf(why, "HTTP probe failed with statuscode: %d", r.code);
-    return false;
+    return HANDLER_FAILED;
 }
 
-bool
+enum handler_result
 handler_tcp(struct kubelet *k, const struct handler_target *t, const struct tcp_socket_action *x, int64_t timeout_s, struct sbuf *why)
 {
     const char *host = str_or(x->host, t->pod_ip);
@@ -124,7 +123,7 @@ handler_tcp(struct kubelet *k, const struct handler_target *t, const struct tcp_
 
     if (err) {
         sbuf_adds(why, err->message);
-        return false;
+        return HANDLER_FAILED;
     }
     fd = socket(to.ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || (connect(fd, (struct sockaddr *)&to.ss, to.len) && errno != EINPROGRESS))
@@ -132,17 +131,17 @@ handler_tcp(struct kubelet *k, const struct handler_target *t, const struct tcp_
     p = (struct pollfd){ fd, POLLOUT, 0 };
     if (!error && poll(&p, 1, (int)seconds(timeout_s) * 1000) <= 0) {
         sbuf_addf(why, "dial tcp %s:%d: i/o timeout", host, port);
-        return false;
+        return HANDLER_FAILED;
     }
     if (!error)
         (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error)
         sbuf_addf(why, "dial tcp %s:%d: connect: %s", host, port, error == ECONNREFUSED ? "connection refused" : strerror(error));
-    return error == 0;
+    return error ? HANDLER_FAILED : HANDLER_OK;
 }
 
 /* grpc.health.v1: request {1: service}, reply {1: status}, 1 = SERVING. */
-bool
+enum handler_result
 handler_grpc(struct kubelet *k, const struct handler_target *t, const struct grpc_action *x, int64_t timeout_s, struct sbuf *why)
 {
     AUTO_FREE char *target = xasprintf(strchr(t->pod_ip, ':') ? "[%s]:%d" : "%s:%d", t->pod_ip, x->port);
@@ -162,15 +161,15 @@ handler_grpc(struct kubelet *k, const struct handler_target *t, const struct grp
         if (status == GRPC_UNIMPLEMENTED)
             sbuf_adds(why, "this server does not implement the grpc health protocol (grpc.health.v1.Health): ");
         sbuf_adds(why, err->message);
-        return false;
+        return HANDLER_FAILED;
     }
     if (len >= 2 && ((uint8_t *)reply)[0] == 8 && ((uint8_t *)reply)[1] == 1)
-        return true;
+        return HANDLER_OK;
     sbuf_addf(why, "service unhealthy (responded with \"%s\")", len >= 2 && ((uint8_t *)reply)[1] == 2 ? "NOT_SERVING" : "UNKNOWN");
-    return false;
+    return HANDLER_FAILED;
 }
 
-bool
+enum handler_result
 handler_probe(struct kubelet *k, const struct handler_target *t, const struct probe *p, struct sbuf *why)
 {
     const struct probe_handler *h = &p->probe_handler;
@@ -183,16 +182,16 @@ handler_probe(struct kubelet *k, const struct handler_target *t, const struct pr
         return handler_tcp(k, t, h->tcp_socket, p->timeout_seconds, why);
     if (h->grpc)
         return handler_grpc(k, t, h->grpc, p->timeout_seconds, why);
-    return true;
+    return HANDLER_OK;
 }
 
 bool
 handler_hook(struct kubelet *k, const struct handler_target *t, const struct lifecycle_handler *h, int64_t timeout_s, struct sbuf *why)
 {
     if (h->exec)
-        return handler_exec(k, t, h->exec, timeout_s, why);
+        return handler_exec(k, t, h->exec, timeout_s, why) == HANDLER_OK;
     if (h->http_get)
-        return handler_http(k, t, h->http_get, timeout_s > 0 ? timeout_s : 60, "kube-lifecycle/1.35", why);
+        return handler_http(k, t, h->http_get, timeout_s > 0 ? timeout_s : 60, "kube-lifecycle/1.35", why) == HANDLER_OK;
     if (h->sleep) {
         int64_t s = h->sleep->seconds;
 

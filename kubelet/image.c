@@ -217,7 +217,7 @@ image_pull(struct kubelet *k, const struct pod *pod, const struct container *c, 
     if (k->cfg.serialize_pulls)
         pthread_mutex_unlock(&serial);
     if (err) {
-        kubelet_event(k, pod, c->name, EVENT_WARNING, "Failed", "Failed to pull image \"%s\": %s", c->image, err->message);
+        kubelet_event(k, pod, c->name, EVENT_WARNING, "Failed", "Failed to pull image \"%s\": %s", c->image, runtime_error_text(err));
         return err;
     }
     seconds_text(clock_mono_ms() - begun, took, sizeof took);

@@ -197,7 +197,7 @@ act_create_sandbox(struct pod_worker *w, const struct pod *pod, const struct pod
     if (id)
         pleg_learn_id(k->pleg, w->uid, id);
     if (err) {
-        kubelet_event(k, pod, NULL, EVENT_WARNING, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", err->message);
+        kubelet_event(k, pod, NULL, EVENT_WARNING, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", runtime_error_text(err));
         log_warning("A pod sandbox cannot be made; trying again soon", "pod", pod->metadata.name, "namespace", pod->metadata.namespace, "err", kv_err(err));
         kerr_free(err);
     }

@@ -87,19 +87,25 @@ struct probe_job {
     struct prober_item *it;
 };
 
-static bool
+static enum handler_result
 attempt(struct prober *p, struct prober_item *it, const struct pod_container *pc, const struct probe *probe)
 {
     const struct pod *pod = OBJECT_BODY(it->pod, pod);
     struct handler_target t = { pod, pc->c, it->id, it->pod_ip };
     AUTO_SBUF why = { .max = 10240 };
-    bool ok = false;
+    static const char *const results[] = { [HANDLER_OK] = "successful", [HANDLER_FAILED] = "failed", [HANDLER_ERROR] = "unknown" };
+    enum handler_result result = handler_probe(p->k, &t, probe, &why);
+    bool dropped;
 
-    ok = handler_probe(p->k, &t, probe, &why);
-    metric_inc(&probes_total, it->container, pod->metadata.namespace, pod->metadata.name, it->uid, kind_names[it->kind], ok ? "successful" : "failed");
-    if (!ok && !it->dropped)
-        kubelet_event(p->k, pod, it->container, EVENT_WARNING, "Unhealthy", "%s probe failed: %s", kind_names[it->kind], sbuf_str(&why));
-    return ok;
+    metric_inc(&probes_total, it->container, pod->metadata.namespace, pod->metadata.name, it->uid, kind_names[it->kind], results[result]);
+    pthread_mutex_lock(&p->lock);
+    dropped = it->dropped;
+    pthread_mutex_unlock(&p->lock);
+    if (result != HANDLER_OK && !dropped)
+        kubelet_event(p->k, pod, it->container, EVENT_WARNING, "Unhealthy",
+                      result == HANDLER_FAILED ? "%s probe failed: %s" : "%s probe errored and resulted in unknown state: %s",
+                      kind_names[it->kind], sbuf_str(&why));
+    return result;
 }
 
 static void
@@ -110,14 +116,15 @@ probe_main(void *arg)
     struct prober_item *it = j->it;
     const struct probe *probe;
     struct pod_container pc;
-    bool ok, verdict = false, tell, dropped;
+    enum handler_result result;
+    bool verdict = false, tell, dropped;
 
     free(j);
     if (!pod_container_find(OBJECT_BODY(it->pod, pod), it->container, &pc) || !(probe = probe_of(pc.c, it->kind)))
         return;
-    ok = attempt(p, it, &pc, probe);
+    result = attempt(p, it, &pc, probe);
     pthread_mutex_lock(&p->lock);
-    tell = probe_count(&it->state, probe, ok, &verdict) && !it->dropped;
+    tell = result != HANDLER_ERROR && probe_count(&it->state, probe, result == HANDLER_OK, &verdict) && !it->dropped;
     pthread_mutex_unlock(&p->lock);
     if (tell)
         pod_workers_probe(p->k->workers, it->uid, it->container, it->id, it->kind, verdict,

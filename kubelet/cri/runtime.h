@@ -26,6 +26,9 @@ void runtime_free(struct runtime *rt);
 DEFINE_AUTO(runtime)
 const char *runtime_endpoint(const struct runtime *rt);
 
+/* The runtime's own words, without the hop: what goes into events and statuses. */
+const char *runtime_error_text(const struct kerr *err);
+
 /* --- the runtime itself --- */
 struct runtime_info { /* fixed sizes: this is copied around */
     char name[64], version[64];

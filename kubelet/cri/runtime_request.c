@@ -2,6 +2,14 @@
 /* What requests own. */
 #include "kubelet/cri/runtime.h"
 
+const char *
+runtime_error_text(const struct kerr *err)
+{
+    const char *at = strstr(err->message, "rpc error: ");
+
+    return at ? at : err->message;
+}
+
 void
 sandbox_request_done(struct sandbox_request *rq)
 {
