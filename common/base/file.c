@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,49 +90,42 @@ file_mkdirs(const char *path, mode_t mode)
     return NULL;
 }
 
-#define REMOVE_MAX_DEPTH 64
-
-/* Only directories tell where another file system begins: overlayfs gives files device numbers of their own. */
-static int
-remove_entry(int dir_fd, const char *name, dev_t dev, int depth)
+static struct kerr *
+remove_entry(const FTSENT *e)
 {
-    struct stat st;
-
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISDIR(st.st_mode))
-        return unlinkat(dir_fd, name, 0) && errno != ENOENT ? -errno : 0;
-    if (st.st_dev != dev)
-        return -EBUSY; /* something is mounted there */
-    int fd = depth > REMOVE_MAX_DEPTH ? -1 : openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    int rc = d ? 0 : depth > REMOVE_MAX_DEPTH ? -ELOOP : -errno;
-    struct dirent *e;
-
-    while (d && (e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            int one = remove_entry(fd, e->d_name, dev, depth + 1);
-            rc = rc ? rc : one;
-        }
-    if (d)
-        closedir(d);
-    else if (fd >= 0)
-        close(fd);
-    if (!rc && unlinkat(dir_fd, name, AT_REMOVEDIR) && errno != ENOENT)
-        rc = -errno;
-    return rc;
+    switch (e->fts_info) {
+    case FTS_D:
+        return NULL; /* comes again as FTS_DP, when it is empty */
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return e->fts_errno == ENOENT ? NULL : kerr_errno(e->fts_errno, "remove %s", e->fts_path);
+    case FTS_DP:
+        return !rmdir(e->fts_path) || errno == ENOENT ? NULL : kerr_errno(errno, "remove %s", e->fts_path);
+    default:
+        return !unlink(e->fts_path) || errno == ENOENT ? NULL : kerr_errno(errno, "remove %s", e->fts_path);
+    }
 }
 
+/* Only folders are compared with the tree's device: on overlayfs a file may have another one than its folder. */
 struct kerr *
 file_remove_tree(const char *path)
 {
+    AUTO_FREE char *copy = xstrdup(path);
+    char *const paths[] = { copy, NULL };
+    struct kerr *err = NULL;
     struct stat st;
-    int rc;
+    FTSENT *e;
 
     if (lstat(path, &st))
         return errno == ENOENT ? NULL : kerr_errno(errno, "remove %s", path);
-    rc = remove_entry(AT_FDCWD, path, st.st_dev, 0);
-    return rc ? kerr_errno(rc, "remove %s", path) : NULL;
+    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+    if (!tree)
+        return kerr_errno(errno, "remove %s", path);
+    while (!err && (e = fts_read(tree)))
+        err = remove_entry(e);
+    fts_close(tree);
+    return err;
 }
 
 bool

@@ -1,6 +1,8 @@
-# lib_vm.sh - a "VM" made of namespaces, with systemd as PID 1, over this machine's own file system (changes go to RAM):
+# lib_vm.sh - a "VM" made of namespaces, with systemd as PID 1, over this machine's own file system (changes go to RAM,
+# but for those of the working directory, the project's folder):
 # own processes, mounts, network, cgroups and host name.  Needs root, overlayfs, util-linux, /lib/systemd/systemd.
 #   vm_start NAME ADDRESS/LEN      one network card eth0; 0 when systemd is up, 1 when this machine cannot
+#                                  VM_INIT=plain: PID 1 only reaps, there is no systemd inside
 #   vm_run NAME COMMAND...         inside
 #   vm_stop NAME
 # The other end of eth0 is the link vm-NAME of the namespace vmnet-NAME (so that nothing of it shows outside).
@@ -30,6 +32,8 @@ mount -t overlay overlay -o lowerdir=/,upperdir=$1/ram/up,workdir=$1/ram/work $1
 cd $1/root
 mkdir -p var/lib/ckube/containerd
 mount --bind $1/containerd var/lib/ckube/containerd
+mkdir -p .$PWD
+mount --bind $PWD .$PWD
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
@@ -67,8 +71,15 @@ pivot_root . mnt
 cd /
 umount -l /mnt
 hostname $2
+[ "${VM_INIT:-systemd}" = systemd ] || exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -c 'echo up >/run/vm-up; while :; do sleep 3600 & wait; done'
 exec env -i container=ckube PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=journal --show-status=0
 X
+}
+
+vm_is_up() { # NAME
+    if [ "${VM_INIT:-systemd}" != systemd ]; then vm_run "$1" test -e /run/vm-up; return; fi
+    case $(vm_run "$1" systemctl is-system-running) in running | degraded) return 0 ;; esac
+    return 1
 }
 
 vm_start() {
@@ -99,7 +110,7 @@ vm_start() {
     echo $! >"$d/pid"
     for ((n = 0; n < 150; n++)); do
         kill -0 "$(cat "$d/pid")" 2>/dev/null || break
-        case $(vm_run "$name" systemctl is-system-running 2>/dev/null) in running | degraded) return 0 ;; esac
+        vm_is_up "$name" 2>/dev/null && return 0
         sleep 0.2
     done
     cat "$d/log"
@@ -110,8 +121,8 @@ vm_stop() {
     local name=$1 d p n
     d=$(vm_dir "$name")
     if p=$(vm_init_pid "$name"); then
-        kill -s RTMIN+4 "$p" # systemd's power off
-        for ((n = 0; n < 50; n++)); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+        [ "${VM_INIT:-systemd}" != systemd ] || kill -s RTMIN+4 "$p" # systemd's power off
+        for ((n = 0; n < 50; n++)); do [ "${VM_INIT:-systemd}" = systemd ] && kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
     fi
     [ ! -f "$d/pid" ] || kill -KILL "$(cat "$d/pid")" 2>/dev/null # takes its whole PID namespace along
     for ((n = 0; n < 30; n++)); do
