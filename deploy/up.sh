@@ -122,11 +122,13 @@ stage_containerd() {
 }
 
 stage_images() {
-    local a name
+    local a name there
     deploy/images/build.sh "$BUILD/images" | sed 's/^/  /'
+    there=$(ctr -a "$CRI_SOCKET" -n k8s.io images ls -q 2>/dev/null || true)
     for a in "$BUILD"/images/*.tar; do
         # in already, from this very archive?
-        [ "$(cat "$STATE_DIR/imported/$(basename "$a")" 2>/dev/null)" = "$(sha256sum <"$a")" ] && continue
+        name=$(tar -xOf "$a" manifest.json | sed -n 's/.*"RepoTags":\["\([^"]*\)".*/\1/p')
+        [ "$(cat "$STATE_DIR/imported/$(basename "$a")" 2>/dev/null)" = "$(sha256sum <"$a")" ] && grep -qxF "$name" <<<"$there" && continue
         name=$(ctr -a "$CRI_SOCKET" -n k8s.io images import "$a" 2>&1) || die "importing $a into containerd failed: $name; the log to read: $(log_of ckube-containerd)"
         mkdir -p $STATE_DIR/imported
         sha256sum <"$a" >"$STATE_DIR/imported/$(basename "$a")"

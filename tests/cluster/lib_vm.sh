@@ -63,7 +63,7 @@ else
     done
     mkdir -p sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
 fi
-rm -rf etc/systemd/system/*.wants etc/kubernetes var/lib/kubelet var/lib/kube-proxy etc/ckube etc/cni/net.d var/lib/ckube/etcd
+rm -rf etc/systemd/system/*.wants etc/kubernetes var/lib/kubelet var/lib/kube-proxy etc/ckube etc/cni/net.d var/lib/ckube/etcd var/lib/ckube/imported
 for u in console-getty getty@ ssh containerd etcd docker cron systemd-networkd systemd-resolved systemd-timesyncd; do ln -sf /dev/null etc/systemd/system/\$u.service; done
 echo $2 >etc/hostname
 mkdir -p mnt
