@@ -6,7 +6,7 @@
 #include "controller-manager/controller.h"
 
 typedef struct kerr *controller_start_fn(struct controller *c) MUST_CHECK;
-controller_start_fn clusterrole_aggregation_start, job_start, ttl_after_finished_start;
+controller_start_fn clusterrole_aggregation_start, cronjob_start, daemonset_start, job_start, statefulset_start, ttl_after_finished_start;
 controller_start_fn deployment_start, endpoints_start, endpointslice_start, garbage_collector_start, namespace_start, node_ipam_start,
     node_lifecycle_start, pod_gc_start, replicaset_start, replicationcontroller_start, root_ca_start, serviceaccount_start, taint_eviction_start;
 void namespace_defaults_stop(struct controller *c);

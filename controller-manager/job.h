@@ -1,69 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
-/* job.h - Jobs: run pods until enough of them succeeded.
+/* job.h - Jobs: run pods of a template until enough of them have succeeded, or too many have failed.
  *
- * Every pod of a Job holds the finalizer batch.kubernetes.io/job-tracking until it is counted, so that none is lost:
+ *   pods (owned, orphans) -> claim -> counts -> has it ended? --+--> yes: delete what is active
+ *                                                               '--> no: create or delete pods           job_decide()
+ *   finished pods -> status.uncountedTerminatedPods, conditions; then their finalizer is removed         job_track_decide()
+ *   pods without finalizer move from "uncounted" to the counters; Complete or Failed at the very end     job_finish_decide()
  *
- *   pod finished --> uid into status.uncountedTerminatedPods --> finalizer off the pod --> into succeeded / failed
- *
- * A Job ends in two steps: SuccessCriteriaMet or FailureTarget when the outcome is clear, Complete or Failed once no pod
- * of it is active, terminating or uncounted.
- */
+ * The finalizer batch.kubernetes.io/job-tracking keeps a pod until it is in the status, so none is lost or counted twice.
+ * The three steps share the picture; each takes the plan of the step before with what became of its actions. */
 #ifndef CKUBE_CONTROLLER_MANAGER_JOB_H
 #define CKUBE_CONTROLLER_MANAGER_JOB_H
 
 #include "controller-manager/controller.h"
-#include "controller-manager/index_set.h"
+#include "controller-manager/job_indexes.h"
 
 #define JOB_FINALIZER "batch.kubernetes.io/job-tracking"
 #define JOB_INDEX "batch.kubernetes.io/job-completion-index"
-#define JOB_BURST 500
-#define JOB_BACKOFF_MS 10000
-#define JOB_BACKOFF_MAX_MS 600000
+#define JOB_BURST 500        /* most creations or deletions of one sync */
+#define JOB_UNCOUNTED_MAX 500 /* most pods in status.uncountedTerminatedPods */
+#define JOB_BACKOFF_S 10
+#define JOB_BACKOFF_MAX_S 600
 
-struct job_backoff { /* kept by the controller between syncs */
-    uint32_t failures; /* in a row */
+/* Failures since the last success, in a row: new pods wait 10 s, 20 s, ... after the last one. */
+struct job_backoff {
+    int32_t failures;
     struct api_time last_failure;
 };
+
+struct job_counts {
+    int32_t active, ready, terminating, succeeded, failed;
+};
+
 struct job_picture {
     const struct object *job;
     struct object_list pods; /* owned, and orphans of the namespace */
     bool can_adopt;
-    bool settled; /* expectations are met */
-    struct job_backoff backoff;
+    bool settled;           /* expectations are met: creations and deletions are allowed */
+    struct strlist removing; /* uids of pods whose finalizer was taken away; the copy may not show it yet */
+    struct job_backoff backoff; /* by job_decide(): to be remembered when job_track_decide()'s status is written */
+    /* --- by the steps --- */
+    struct object *next; /* copy of the job with the new status; its arena has what is below */
+    struct job *j;
+    struct object_list mine, active;
+    struct object_list unfinalize; /* finished pods that lose the finalizer in step 2 */
+    struct job_counts n;
+    struct index_set was_succeeded, succeeded, failed;
+    struct object **delayed; /* backoffLimitPerIndex: by index, the failed pod that waits for its replacement */
+    const struct job_condition *finished; /* what the job has come to, or NULL */
+    bool suspend_changed, status_due, over_limit;
 };
 void job_picture_done(struct job_picture *p);
 
-struct job_plans {
-    struct plan *pods;   /* adoptions, creations, deletions */
-    struct plan *status; /* run also when the first one failed: the status, then the finalizers */
-};
-struct job_plans job_decide(struct job_picture *p, const char *key, struct api_time now) MUST_CHECK;
-bool job_finished(const struct job *j);
-bool pod_has_job_finalizer(const struct pod *pod);
-
-/* The other half of the file pair: job_status.c. */
-struct job_view {
-    struct job_picture *picture;
-    const struct job *was;
-    struct object *obj; /* private copy */
-    struct job *j;
-    struct arena *a;
-    struct api_time now;
-    struct object_list mine;       /* claimed pods */
-    struct object_list active;
-    struct object_list new_succeeded, new_failed; /* finished, not counted or noted yet */
-    int32_t succeeded, failed, terminating, ready;
-    bool indexed, suspended;
-    struct index_set done; /* completed indexes, the new ones included */
-    const struct job_condition *target; /* SuccessCriteriaMet or FailureTarget, old or new */
-};
-void job_view_count(struct job_view *v);
-void job_condition_set(struct job_view *v, const char *type, const char *status, const char *reason, const char *message);
+bool job_finished(const struct job *j); /* Complete or Failed */
+bool job_managed_elsewhere(const struct job *j);
+struct api_time job_finish_time(const struct job *j); /* zero when not finished */
 const struct job_condition *job_condition_find(const struct job_status *s, const char *type);
-void job_note_uncounted(struct job_view *v);
-void job_settle_uncounted(struct job_view *v);
-void job_end(struct job_view *v, struct plan *status);
-void job_plan_finalizers(struct job_view *v, struct plan *status);
-int64_t job_pod_index(const struct object *pod); /* -1 = none */
+
+struct plan *job_decide(struct job_picture *p, const char *key, struct api_time now) MUST_CHECK;
+struct plan *job_track_decide(struct job_picture *p, const struct plan *managed, const char *key, struct api_time now) MUST_CHECK;
+struct plan *job_finish_decide(struct job_picture *p, const struct plan *tracked, const char *key, struct api_time now) MUST_CHECK;
+
+/* --- job_policy.c: what the failure of a pod means --- */
+enum job_failure { JOB_COUNT, JOB_IGNORE, JOB_FAIL, JOB_FAIL_INDEX };
+/* message may be NULL; else it is set for JOB_FAIL, from the arena. */
+enum job_failure job_pod_failure(const struct job *j, const struct pod *pod, struct arena *a, char **ret_message);
+bool job_replaces_failed_only(const struct job *j); /* podReplacementPolicy: Failed */
+bool job_pod_failed(const struct job *j, const struct pod *pod);
+struct api_time job_pod_finish_time(const struct pod *pod);
+int32_t job_pod_index(const struct pod *pod); /* -1 = none */
+uint64_t job_backoff_left_ms(struct job_backoff b, struct api_time now);
+bool job_success_policy_met(const struct job *j, struct index_set succeeded, struct arena *a, char **ret_message);
+void job_patch_finalizer(struct plan *plan, const struct object *pod, unsigned batch);
+
+/* --- job_pods.c: which pods to delete, and the new ones --- */
+void job_pods_to_remove(struct job_picture *p, size_t at_least, struct api_time now, struct object_list *ret);
+struct object *job_new_pod(const struct job_picture *p, int32_t index);
+void job_sort_by_index(struct object_list *pods);
 
 #endif

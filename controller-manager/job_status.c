@@ -1,238 +1,364 @@
 // SPDX-License-Identifier: Apache-2.0
-/* job_status.c - counting the pods of a Job, its conditions, and its end. */
-#include <inttypes.h>
-
+/* job_status.c - the second and third step of a Job's sync: what ended goes into the status, then its finalizer goes. */
+#include "common/api/codec.h"
 #include "common/api/values.h"
 #include "controller-manager/job.h"
 
-/* --- conditions --- */
-
-const struct job_condition *
-job_condition_find(const struct job_status *s, const char *type)
+static bool
+went_wrong(const struct action *a)
 {
-    for (uint32_t i = 0; i < s->conditions.len; i++)
-        if (str_eq(s->conditions.items[i].type, type))
-            return &s->conditions.items[i];
-    return NULL;
+    return a->state == ACTION_FAILED || a->state == ACTION_SKIPPED;
 }
 
 static bool
-is_true(const struct job_status *s, const char *type)
+is_indexed(const struct job *j)
 {
-    const struct job_condition *c = job_condition_find(s, type);
-
-    return c && str_eq(c->status, "True");
-}
-
-bool
-job_finished(const struct job *j)
-{
-    return is_true(&j->status, "Complete") || is_true(&j->status, "Failed");
-}
-
-void
-job_condition_set(struct job_view *v, const char *type, const char *status, const char *reason, const char *message)
-{
-    struct job_condition_slice *l = &v->j->status.conditions;
-    struct api_time now = { v->now.sec, 0 };
-    struct job_condition c = { type, status, now, now, reason, arena_strdup(v->a, message) };
-
-    for (uint32_t i = 0; i < l->len; i++) {
-        if (!str_eq(l->items[i].type, type))
-            continue;
-        if (!str_eq(l->items[i].status, status))
-            l->items[i] = c;
-        return;
-    }
-    struct job_condition *items = arena_alloc(v->a, (l->len + 1) * sizeof *items);
-    for (uint32_t i = 0; i < l->len; i++)
-        items[i] = l->items[i];
-    items[l->len] = c;
-    *l = (struct job_condition_slice){ items, l->len + 1, l->len + 1 };
-}
-
-/* --- counting --- */
-
-bool
-pod_has_job_finalizer(const struct pod *pod)
-{
-    return meta_has_finalizer(&pod->metadata, JOB_FINALIZER);
-}
-
-int64_t
-job_pod_index(const struct object *pod)
-{
-    int64_t n;
-
-    return parse_i64(str_safe(meta_annotation(object_meta(pod), JOB_INDEX)), &n) || n < 0 ? -1 : n;
+    return str_eq(j->spec.completion_mode, "Indexed");
 }
 
 static bool
-is_failed(const struct job_view *v, const struct pod *pod)
+is_type(const struct job_condition *c, const char *type)
 {
-    if (str_eq(pod->status.phase, "Failed"))
-        return true;
-    /* with podReplacementPolicy Failed, one that is being deleted fails only at its end */
-    return !str_eq(v->j->spec.pod_replacement_policy, "Failed") && meta_deleting(&pod->metadata) && !str_eq(pod->status.phase, "Succeeded");
+    return c && str_eq(c->type, type);
 }
 
-static bool
-is_noted(const struct job_view *v, const char *uid)
-{
-    const struct uncounted_terminated_pods *u = v->was->status.uncounted_terminated_pods;
+/* --- what the first step did --- */
 
-    return u && (string_slice_has(&u->succeeded, uid) || string_slice_has(&u->failed, uid));
+static bool
+pod_is_ready(const struct job_picture *p, const char *name)
+{
+    for (size_t i = 0; i < p->active.len; i++)
+        if (str_eq(object_name(p->active.items[i]), name))
+            return pod_ready(OBJECT_BODY(p->active.items[i], pod));
+    return false;
 }
 
 static void
-sort_pod(struct job_view *v, const struct object *obj)
+add_outcome(struct job_picture *p, const struct plan *managed)
 {
-    const struct pod *pod = OBJECT_BODY(obj, pod);
-    bool open = pod_has_job_finalizer(pod) && !is_noted(v, pod->metadata.uid);
-
-    if (pod_active(pod)) {
-        object_list_ref(&v->active, obj);
-        v->ready += pod_ready(pod);
-    } else if (meta_deleting(&pod->metadata) && !pod_terminal(pod))
-        v->terminating++;
-    if (v->indexed && str_eq(pod->status.phase, "Succeeded") && job_pod_index(obj) < i32_or(v->j->spec.completions, 0) &&
-        (pod_has_job_finalizer(pod) || is_noted(v, pod->metadata.uid)))
-        index_set_add(&v->done, job_pod_index(obj));
-    if (open && str_eq(pod->status.phase, "Succeeded"))
-        object_list_ref(&v->new_succeeded, obj);
-    else if (open && is_failed(v, pod))
-        object_list_ref(&v->new_failed, obj);
-}
-
-void
-job_view_count(struct job_view *v)
-{
-    const struct job_status *s = &v->was->status;
-    const struct uncounted_terminated_pods *u = s->uncounted_terminated_pods;
-
-    v->done = index_set_parse(s->completed_indexes, i32_or(v->j->spec.completions, 0), v->a);
-    for (size_t i = 0; i < v->mine.len; i++)
-        sort_pod(v, v->mine.items[i]);
-    v->succeeded = s->succeeded + (int32_t)v->new_succeeded.len + (u ? (int32_t)u->succeeded.len : 0);
-    v->failed = s->failed + (int32_t)v->new_failed.len + (u ? (int32_t)u->failed.len : 0);
-    if (v->indexed)
-        v->succeeded = (int32_t)index_set_count(&v->done);
-}
-
-/* --- status.uncountedTerminatedPods --- */
-
-static struct uncounted_terminated_pods *
-uncounted(struct job_view *v)
-{
-    if (!v->j->status.uncounted_terminated_pods)
-        v->j->status.uncounted_terminated_pods = ARENA_NEW(v->a, struct uncounted_terminated_pods);
-    return v->j->status.uncounted_terminated_pods;
-}
-
-void
-job_note_uncounted(struct job_view *v)
-{
-    struct uncounted_terminated_pods *u = uncounted(v);
-
-    /* completed indexes are the count of an Indexed Job: its succeeded pods need no note */
-    for (size_t i = 0; i < v->new_succeeded.len && !v->indexed; i++)
-        string_slice_add(&u->succeeded, v->a, object_meta(v->new_succeeded.items[i])->uid);
-    for (size_t i = 0; i < v->new_failed.len; i++)
-        string_slice_add(&u->failed, v->a, object_meta(v->new_failed.items[i])->uid);
-    if (v->indexed) {
-        v->j->status.completed_indexes = index_set_text(&v->done, v->a);
-        v->j->status.succeeded = v->succeeded;
+    for (size_t i = 0; i < managed->len; i++) {
+        const struct action *a = &managed->items[i];
+        if (went_wrong(a))
+            continue;
+        if (a->verb == ACTION_CREATE)
+            p->n.active++;
+        if (a->verb != ACTION_DELETE)
+            continue;
+        p->n.active--;
+        p->n.terminating++;
+        p->n.ready -= pod_is_ready(p, a->name);
     }
 }
 
-static bool
-holds_finalizer(const struct job_view *v, const char *uid)
+static struct job_condition *
+condition(const struct job_picture *p, const char *type, const char *status, const char *reason, const char *message, struct api_time now)
 {
-    for (size_t i = 0; i < v->mine.len; i++)
-        if (str_eq(object_meta(v->mine.items[i])->uid, uid))
-            return pod_has_job_finalizer(OBJECT_BODY(v->mine.items[i], pod));
+    struct job_condition *c = ARENA_NEW(object_arena(p->next), struct job_condition);
+
+    *c = (struct job_condition){ type, status, { now.sec, 0 }, { now.sec, 0 }, arena_strdup(object_arena(p->next), reason),
+                                 arena_strdup(object_arena(p->next), message) };
+    return c;
+}
+
+static bool
+set_condition(struct job_picture *p, const struct job_condition *c)
+{
+    struct job_condition_slice *l = &p->j->status.conditions;
+    const struct job_condition *had = job_condition_find(&p->j->status, c->type);
+    uint32_t n = 0;
+
+    if (had ? str_eq(had->status, c->status) && str_eq(had->reason, c->reason) && str_eq(had->message, c->message) : str_eq(c->status, "False"))
+        return false; /* a "False" that was never there is not added */
+    struct job_condition *items = arena_alloc(object_arena(p->next), (l->len + 1) * sizeof *items);
+    for (uint32_t i = 0; i < l->len; i++)
+        items[n++] = &l->items[i] == had ? *c : l->items[i];
+    if (!had)
+        items[n++] = *c;
+    *l = (struct job_condition_slice){ items, n, n };
+    return true;
+}
+
+static void
+judge_suspension(struct job_picture *p, struct plan *plan, struct api_time now)
+{
+    bool suspend = bool_or(p->j->spec.suspend, false);
+    const struct job_condition *c = suspend ? condition(p, "Suspended", "True", "JobSuspended", "Job suspended", now)
+                                            : condition(p, "Suspended", "False", "JobResumed", "Job resumed", now);
+
+    if (!set_condition(p, c))
+        return;
+    p->suspend_changed = true;
+    plan_event(plan, p->job, EVENT_NORMAL, suspend ? "Suspended" : "Resumed", "%s", c->message);
+    if (!suspend) /* activeDeadlineSeconds counts anew */
+        p->j->status.start_time = arena_time(object_arena(p->next), (struct api_time){ now.sec, 0 });
+}
+
+static void
+judge_completion(struct job_picture *p, struct plan *plan, struct api_time now)
+{
+    const struct job_spec *spec = &p->j->spec;
+    bool enough = spec->completions ? p->n.succeeded >= *spec->completions : p->n.succeeded > 0;
+
+    if (enough && p->n.active == 0)
+        p->finished = condition(p, "SuccessCriteriaMet", "True", "CompletionsReached", "Reached expected number of succeeded pods", now);
+    else if (p->settled && !meta_deleting(object_meta(p->job)))
+        judge_suspension(p, plan, now);
+}
+
+/* --- the pods that ended --- */
+
+static bool
+has_finalizer(const struct job_picture *p, const struct object *obj)
+{
+    const struct object_meta *meta = object_meta(obj);
+
+    return (meta_has_finalizer(meta, JOB_FINALIZER) || !meta_controller(meta)) && !strlist_has(&p->removing, meta->uid);
+}
+
+static bool
+may_go(const struct job_picture *p, const struct pod *pod, bool failed)
+{
+    int32_t index = job_pod_index(pod);
+
+    if (meta_deleting(object_meta(p->job)) || p->finished || str_eq(pod->status.phase, "Succeeded"))
+        return true;
+    if (!failed || !p->delayed || index < 0 || index >= *p->j->spec.completions || !p->delayed[index])
+        return failed;
+    return !str_eq(object_meta(p->delayed[index])->uid, pod->metadata.uid);
+}
+
+/* Into the lists of the status; its uid says later on that it is not to be counted again. */
+static void
+add_uncounted(struct job_picture *p, const struct pod *pod, bool failed)
+{
+    struct uncounted_terminated_pods *list = p->j->status.uncounted_terminated_pods;
+    struct arena *a = object_arena(p->next);
+    int32_t index = job_pod_index(pod);
+    bool valid = !is_indexed(p->j) || (index >= 0 && index < *p->j->spec.completions);
+
+    if (string_slice_has(&list->failed, pod->metadata.uid))
+        return;
+    if (str_eq(pod->status.phase, "Succeeded")) {
+        if (is_indexed(p->j)) { /* the index itself is the record */
+            p->status_due = p->status_due || (valid && !index_set_has(p->was_succeeded, index));
+        } else if (!string_slice_has(&list->succeeded, pod->metadata.uid)) {
+            string_slice_add(&list->succeeded, a, pod->metadata.uid);
+            p->status_due = true;
+        }
+        return;
+    }
+    if (!failed && (!p->finished || is_type(p->finished, "SuccessCriteriaMet")))
+        return;
+    if (!valid || job_pod_failure(p->j, pod, a, NULL) == JOB_IGNORE)
+        return;
+    string_slice_add(&list->failed, a, pod->metadata.uid);
+    p->status_due = true;
+}
+
+static void
+take_ended(struct job_picture *p)
+{
+    const struct uncounted_terminated_pods *list = p->j->status.uncounted_terminated_pods;
+
+    for (size_t i = 0; i < p->mine.len; i++) {
+        const struct pod *pod = OBJECT_BODY(p->mine.items[i], pod);
+        bool failed = job_pod_failed(p->j, pod);
+        if (!has_finalizer(p, p->mine.items[i]) || !may_go(p, pod, failed))
+            continue;
+        object_list_ref(&p->unfinalize, p->mine.items[i]);
+        add_uncounted(p, pod, failed);
+        if (list->succeeded.len + list->failed.len >= JOB_UNCOUNTED_MAX || p->unfinalize.len >= 2 * JOB_UNCOUNTED_MAX) {
+            p->over_limit = true; /* the rest with the next sync: the status must not grow without bound */
+            return;
+        }
+    }
+}
+
+/* --- uncounted pods whose finalizer is gone become numbers --- */
+
+static bool
+is_in(const struct object_list *l, const char *uid)
+{
+    for (size_t i = 0; i < l->len; i++)
+        if (str_eq(object_meta(l->items[i])->uid, uid))
+            return true;
     return false;
 }
 
 static int32_t
-settle(struct job_view *v, struct string_slice *l)
+keep_those(struct string_slice *uids, const struct object_list *with_finalizer)
 {
-    struct string_slice kept = { 0 };
-    int32_t settled = 0;
+    uint32_t n = 0, was = uids->len;
 
-    for (uint32_t i = 0; i < l->len; i++) {
-        if (holds_finalizer(v, l->items[i]))
-            string_slice_add(&kept, v->a, l->items[i]);
-        else
-            settled++;
-    }
-    *l = kept;
-    return settled;
-}
-
-/* Those whose finalizer is off, as we saw, count for good. */
-void
-job_settle_uncounted(struct job_view *v)
-{
-    struct uncounted_terminated_pods *u = uncounted(v);
-    int32_t succeeded = settle(v, &u->succeeded);
-
-    if (!v->indexed)
-        v->j->status.succeeded += succeeded;
-    v->j->status.failed += settle(v, &u->failed);
+    for (uint32_t i = 0; i < was; i++)
+        if (is_in(with_finalizer, uids->items[i]))
+            uids->items[n++] = uids->items[i];
+    uids->len = n;
+    return (int32_t)(was - n);
 }
 
 static bool
-has_uncounted(const struct job_view *v)
+count_gone(struct job_picture *p, const struct object_list *with_finalizer)
 {
-    const struct uncounted_terminated_pods *u = v->j->status.uncounted_terminated_pods;
+    struct uncounted_terminated_pods *list = p->j->status.uncounted_terminated_pods;
+    int32_t succeeded = keep_those(&list->succeeded, with_finalizer), failed = keep_those(&list->failed, with_finalizer);
 
-    return (u && u->succeeded.len + u->failed.len > 0) || v->new_succeeded.len + v->new_failed.len > 0;
-}
-
-/* --- the end --- */
-
-void
-job_end(struct job_view *v, struct plan *status)
-{
-    const struct job_condition *t = v->target;
-
-    if (!t || has_uncounted(v) || v->active.len > 0 || v->terminating > 0)
-        return;
-    if (str_eq(t->type, "SuccessCriteriaMet")) {
-        job_condition_set(v, "Complete", "True", t->reason, t->message);
-        v->j->status.completion_time = arena_time(v->a, (struct api_time){ v->now.sec, 0 });
-        plan_event(status, v->picture->job, EVENT_NORMAL, "Completed", "Job completed");
-    } else {
-        job_condition_set(v, "Failed", "True", t->reason, t->message);
-        plan_event(status, v->picture->job, EVENT_WARNING, t->reason, "%s", t->message);
-    }
-    v->j->status.ready = arena_i32(v->a, 0);
+    if (!is_indexed(p->j))
+        p->j->status.succeeded += succeeded;
+    p->j->status.failed += failed;
+    return succeeded || failed;
 }
 
 static void
-plan_finalizer_off(struct plan *plan, const struct object *pod, const char *reason)
+with_finalizer(const struct job_picture *p, struct object_list *ret)
 {
-    AUTO_FREE char *patch = xasprintf("{\"metadata\":{\"uid\":\"%s\",\"$deleteFromPrimitiveList/finalizers\":[\"" JOB_FINALIZER "\"]}}", object_meta(pod)->uid);
-    struct action *a = plan_patch(plan, object_kind(pod), object_namespace(pod), object_name(pod), REST_PATCH_STRATEGIC, NULL, patch, reason);
-
-    a->flags = ACTION_IGNORE_NOT_FOUND | ACTION_GO_ON;
-    a->batch = 3;
+    for (size_t i = 0; i < p->mine.len; i++)
+        if (has_finalizer(p, p->mine.items[i]))
+            object_list_ref(ret, p->mine.items[i]);
 }
 
-/* After the status that knows them was written: pods that are noted, and all of a Job that is over or goes. */
-void
-job_plan_finalizers(struct job_view *v, struct plan *status)
-{
-    bool over = job_finished(v->j) || meta_deleting(&v->j->metadata);
-    const struct uncounted_terminated_pods *u = v->j->status.uncounted_terminated_pods;
+/* --- the second step --- */
 
-    for (size_t i = 0; i < v->mine.len; i++) {
-        const struct object *obj = v->mine.items[i];
-        const struct pod *pod = OBJECT_BODY(obj, pod);
-        bool noted = u && (string_slice_has(&u->succeeded, pod->metadata.uid) || string_slice_has(&u->failed, pod->metadata.uid));
-        bool counted = v->indexed && str_eq(pod->status.phase, "Succeeded"); /* by its index, or a double of one */
-        if (pod_has_job_finalizer(pod) && (noted || counted || over))
-            plan_finalizer_off(status, obj, over && !noted ? "the Job is over" : "it is counted");
+static void
+write_counts(struct job_picture *p)
+{
+    struct job_status *s = &p->j->status;
+    struct arena *a = object_arena(p->next);
+
+    p->status_due = p->status_due || p->suspend_changed || s->active != p->n.active || !s->ready || *s->ready != p->n.ready || !s->terminating ||
+                    *s->terminating != p->n.terminating;
+    s->active = p->n.active;
+    s->ready = arena_i32(a, p->n.ready);
+    s->terminating = arena_i32(a, p->n.terminating);
+}
+
+static void
+write_indexes(struct job_picture *p)
+{
+    struct job_status *s = &p->j->status;
+    struct arena *a = object_arena(p->next);
+    const char *text = index_set_text(p->succeeded, a), *failed = p->j->spec.backoff_limit_per_index ? index_set_text(p->failed, a) : NULL;
+
+    p->status_due = p->status_due || !str_eq(text, s->completed_indexes) || !str_eq(failed, s->failed_indexes);
+    s->completed_indexes = text;
+    s->failed_indexes = failed;
+    s->succeeded = (int32_t)index_set_total(p->succeeded);
+}
+
+/* The interim condition is written before any finalizer goes; Failed and Complete come last. */
+static void
+write_interim(struct job_picture *p, struct api_time now)
+{
+    const struct job_condition *c = p->finished;
+
+    if (!c)
+        return;
+    bool good = is_type(c, "SuccessCriteriaMet");
+    if ((good || is_type(c, "FailureTarget")) && set_condition(p, c))
+        p->status_due = true;
+    if (good || is_type(c, "FailureTarget"))
+        p->finished = condition(p, good ? "Complete" : "Failed", "True", c->reason, c->message, now);
+}
+
+static char *
+status_text(const struct job_picture *p)
+{
+    return xasprintf("status: active %d, ready %d, succeeded %d, failed %d, terminating %d", p->n.active, p->n.ready, p->n.succeeded, p->n.failed,
+                     p->n.terminating);
+}
+
+struct plan *
+job_track_decide(struct job_picture *p, const struct plan *managed, const char *key, struct api_time now)
+{
+    struct plan *plan = plan_new(key);
+    bool had_end = p->finished;
+    AUTO_OBJECT_LIST holding = { 0 };
+
+    if (!p->j)
+        return plan;
+    add_outcome(p, managed);
+    if (had_end && (p->n.active > 0 || !p->settled))
+        p->finished = NULL; /* pods are left, or may be that the copy does not show yet */
+    else if (!had_end)
+        judge_completion(p, plan, now);
+    write_counts(p);
+    with_finalizer(p, &holding);
+    if (count_gone(p, &holding))
+        p->status_due = true;
+    take_ended(p);
+    if (is_indexed(p->j))
+        write_indexes(p);
+    write_interim(p, now);
+    if (p->status_due) {
+        AUTO_FREE char *why = status_text(p);
+        plan_update_status(plan, object_ref(p->next), why)->keep_result = true;
     }
+    for (size_t i = 0; i < p->unfinalize.len; i++)
+        job_patch_finalizer(plan, p->unfinalize.items[i], 1);
+    return plan;
+}
+
+/* --- the third step --- */
+
+/* The version that the second step wrote; the uids of pods whose finalizer is gone by now. */
+static bool
+note_outcome(struct job_picture *p, const struct plan *tracked)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < tracked->len; i++) {
+        const struct action *a = &tracked->items[i];
+        if (a->verb == ACTION_UPDATE_STATUS && a->result)
+            p->j->metadata.resource_version = arena_strdup(object_arena(p->next), object_meta(a->result)->resource_version);
+        if (a->verb == ACTION_UPDATE_STATUS && went_wrong(a))
+            return false;
+        if (a->verb != ACTION_PATCH)
+            continue;
+        all = all && !went_wrong(a);
+        for (size_t k = 0; !went_wrong(a) && k < p->unfinalize.len; k++)
+            if (str_eq(object_name(p->unfinalize.items[k]), a->name))
+                strlist_add(&p->removing, object_meta(p->unfinalize.items[k])->uid);
+    }
+    p->over_limit = p->over_limit || !all;
+    return true;
+}
+
+static bool
+end_job(struct job_picture *p, struct plan *plan, struct api_time now)
+{
+    const struct uncounted_terminated_pods *list = p->j->status.uncounted_terminated_pods;
+    const struct job_condition *c = p->finished;
+
+    if (!c || p->over_limit || list->succeeded.len + list->failed.len > 0 || p->n.terminating > 0)
+        return false;
+    set_condition(p, c);
+    if (!is_type(c, "Complete")) {
+        plan_event(plan, p->job, EVENT_WARNING, c->reason, "%s", c->message);
+        return true;
+    }
+    p->j->status.completion_time = arena_time(object_arena(p->next), (struct api_time){ now.sec, 0 });
+    if (p->j->spec.completions && p->j->status.succeeded > *p->j->spec.completions)
+        plan_event(plan, p->job, EVENT_WARNING, "TooManySucceededPods", "Too many succeeded pods running after completion count reached");
+    plan_event(plan, p->job, EVENT_NORMAL, "Completed", "Job completed");
+    return true;
+}
+
+struct plan *
+job_finish_decide(struct job_picture *p, const struct plan *tracked, const char *key, struct api_time now)
+{
+    AUTO(plan) *events = plan_new(key);
+    struct plan *plan = plan_new(key);
+    AUTO_OBJECT_LIST holding = { 0 };
+
+    if (!p->j || !note_outcome(p, tracked))
+        return plan;
+    with_finalizer(p, &holding);
+    bool due = count_gone(p, &holding), ended = end_job(p, events, now);
+    if (due || ended) {
+        AUTO_FREE char *why = ended ? xasprintf("the job has ended: %s", p->finished->type) : status_text(p);
+        plan_update_status(plan, object_ref(p->next), why)->keep_result = true;
+    }
+    for (size_t i = 0; i < events->len; i++) /* told once the status is written */
+        plan_event(plan, p->job, events->items[i].event_type, events->items[i].event_reason, "%s", events->items[i].event_message);
+    return plan;
 }

@@ -113,18 +113,32 @@ golden_gc(struct golden *g)
     gc_picture_done(&p);
 }
 
+/* All three steps, as if every action worked. */
 static void
 golden_job(struct golden *g)
 {
-    AUTO_FREE char *settled = golden_setting(g, "settled");
+    AUTO_FREE char *settled = golden_setting(g, "settled"), *failures = golden_setting(g, "failures"), *last = golden_setting(g, "last_failure");
+    AUTO_FREE char *removing = golden_setting(g, "removing");
     struct job_picture p = { .job = golden_first(g, "Job"), .can_adopt = true, .settled = !str_eq(settled, "false") };
 
-    p.backoff.failures = (uint32_t)golden_number(g, "failures", 0);
-    p.backoff.last_failure = golden_time(g, "last_failure");
+    if (failures)
+        assert_int_equal(parse_i32(failures, &p.backoff.failures) || api_time_parse(last, strlen(last), &p.backoff.last_failure), 0);
+    if (removing)
+        strlist_split(&p.removing, removing, ',');
     golden_kind(g, "Pod", &p.pods);
-    struct job_plans plans = job_decide(&p, "ns/j", g->now);
-    golden_print(g, plans.pods);
-    golden_print(g, plans.status);
+    struct plan *managed = job_decide(&p, "ns/job", g->now), *tracked = job_track_decide(&p, managed, "ns/job", g->now);
+    golden_print(g, managed);
+    sbuf_adds(&g->out, "-- then\n");
+    struct action *kept = tracked->items;
+    AUTO(plan) *copy = plan_new("ns/job"); /* golden_print() takes the plan; the last step wants to see the patches of it */
+    for (size_t i = 0; i < tracked->len; i++)
+        if (kept[i].verb == ACTION_PATCH)
+            plan_patch(copy, kept[i].kind, kept[i].namespace, kept[i].name, kept[i].patch_type, NULL, kept[i].patch, kept[i].reason);
+    golden_print(g, tracked);
+    sbuf_adds(&g->out, "-- then\n");
+    golden_print(g, job_finish_decide(&p, copy, "ns/job", g->now));
+    if (p.backoff.failures)
+        sbuf_addf(&g->out, "failures in a row: %d\n", p.backoff.failures);
     job_picture_done(&p);
 }
 
