@@ -53,6 +53,7 @@ end_shims() {
     for p in /proc/[0-9]*; do
         cmd=$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null) || continue
         [[ $cmd == *containerd-shim* && $cmd == *"-address $CRI_SOCKET"* ]] || continue
+        [ "$(readlink "$p/ns/mnt")" = "$(readlink /proc/self/ns/mnt)" ] || continue # a socket of that name in another world
         for child in $(cat "$p"/task/*/children 2>/dev/null); do kill -KILL "$child" 2>/dev/null; done
         kill -KILL "${p#/proc/}" 2>/dev/null && note "ended a left-over shim (pid ${p#/proc/})"
     done

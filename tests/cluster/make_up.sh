@@ -78,6 +78,7 @@ left=$(awk '$2 ~ /^\/(run|var\/lib)\/(ckube|kubelet)/ { print $2 }' /proc/mounts
 [ ! -e /sys/class/net/cni0 ] || fail "link cni0 remains"
 for d in $STATE_DIR $CONF_DIR/pki /var/lib/kubelet $RUN_DIR/containerd; do [ ! -e "$d" ] || fail "$d remains"; done
 for p in /proc/[0-9]*; do
+    [ "$(readlink "$p/ns/mnt")" = "$(readlink /proc/self/ns/mnt)" ] || continue # a cluster in namespaces is not ours
     c=$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null) || continue
     case $c in *"$RUN_DIR/containerd/containerd.sock"* | *deploy/run-unit.sh*deploy/systemd*) fail "still running: $c" ;; esac
 done
