@@ -42,8 +42,17 @@ struct allocators {
 
 /* --- ranges --- */
 
+/* How many at the bottom are for those who ask by name (KEP-3070, KEP-3668); small ranges keep none apart. */
+static uint32_t
+band(uint32_t size, uint32_t step, uint32_t max)
+{
+    if (size <= 16)
+        return 0;
+    return size / step < 16 ? 16 : size / step > max ? max : size / step;
+}
+
 static struct allocator *
-make(uint32_t first, uint32_t count)
+make(uint32_t first, uint32_t count, uint32_t low)
 {
     struct allocator *a = XNEW(struct allocator);
 
@@ -51,10 +60,7 @@ make(uint32_t first, uint32_t count)
     a->rng = rng_from_system();
     a->first = first;
     a->count = count;
-    /* KEP-3070: min(max(16, size / 16), 256) addresses at the bottom; ports: min(max(16, size/32), 128). */
-    a->low = count / 16 < 16 ? 16 : count / 16 > 256 ? 256 : count / 16;
-    if (a->low >= count)
-        a->low = 0;
+    a->low = low < count ? low : 0;
     return a;
 }
 
@@ -87,7 +93,7 @@ parse_cidr(const char *cidr, struct allocator **ret)
         return kerr_new(KERR_BAD_REQUEST, "--service-cluster-ip-range: \"%s\" is no usable network", cidr);
     uint32_t size = width - bits >= 20 ? RANGE_MAX : 1u << (width - bits);
     /* The network's own address is not given out, nor IPv4's broadcast address. */
-    struct allocator *a = make(1, size - (family == AF_INET ? 2 : 1));
+    struct allocator *a = make(1, size - (family == AF_INET ? 2 : 1), band(size, 16, 256));
     a->family = family;
     memcpy(a->base, base, sizeof base);
     for (int i = bits; i < width; i++)
@@ -106,10 +112,8 @@ parse_ports(const char *range, struct allocator **ret)
 
     if (!dash || parse_i32(low, &first) || parse_i32(dash + 1, &last) || first < 1 || last > 65535 || first > last)
         return kerr_new(KERR_BAD_REQUEST, "--service-node-port-range: \"%s\" is not low-high", range);
-    *ret = make((uint32_t)first, (uint32_t)(last - first + 1));
-    (*ret)->low = (*ret)->count / 32 < 16 ? 16 : (*ret)->count / 32 > 128 ? 128 : (*ret)->count / 32;
-    if ((*ret)->low >= (*ret)->count)
-        (*ret)->low = 0;
+    uint32_t count = (uint32_t)(last - first + 1);
+    *ret = make((uint32_t)first, count, band(count, 32, 128));
     snprintf((*ret)->text, sizeof (*ret)->text, "%.60s", range);
     return NULL;
 }
