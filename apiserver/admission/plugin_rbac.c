@@ -113,13 +113,36 @@ role_rules(struct object *role)
     return cluster ? &cluster->rules : &OBJECT_BODY(role, role)->rules;
 }
 
+/* Any rule can come into an aggregated role later, so it takes the right to do everything. */
+static const char *every[] = { "*" };
+#define EVERY { every, 1, 1 }
+static struct policy_rule all_rules[] = {
+    { .verbs = EVERY, .api_groups = EVERY, .resources = EVERY },
+    { .verbs = EVERY, .non_resource_urls = EVERY },
+};
+static const struct policy_rule_slice everything = { all_rules, ARRAY_LEN(all_rules), ARRAY_LEN(all_rules) };
+
+static bool
+is_aggregated(const struct object *obj)
+{
+    AUTO(object) *held = obj ? object_ref(obj) : NULL;
+    const struct cluster_role *role = held ? OBJECT_BODY(held, cluster_role) : NULL;
+
+    return role && role->aggregation_rule && role->aggregation_rule->cluster_role_selectors.len > 0;
+}
+
 static struct kerr *
-check_role(const struct write_context *c, const struct object *obj, struct arena *a)
+check_role(const struct write_context *c, const struct object *obj, const struct object *old, struct arena *a)
 {
     const char *plural = c->resource->kind->plural;
     AUTO(object) *held = object_ref(obj);
 
-    return may(c, "escalate", plural, c->ns, object_name(obj), a) ? NULL : check_rules(c, role_rules(held), str_safe(c->ns), a);
+    if (may(c, "escalate", plural, c->ns, object_name(obj), a))
+        return NULL;
+    struct kerr *err = check_rules(c, role_rules(held), str_safe(c->ns), a);
+    if (!err && (is_aggregated(obj) || is_aggregated(old)))
+        err = check_rules(c, &everything, "", a);
+    return err;
 }
 
 static struct kerr *
@@ -145,7 +168,7 @@ validate(const struct write_context *c, enum admission_operation op, const struc
         return NULL;
     AUTO(arena) *a = arena_new(4096);
     if (strcmp(kind, "Role") == 0 || strcmp(kind, "ClusterRole") == 0)
-        return check_role(c, obj, a);
+        return check_role(c, obj, old, a);
     AUTO(object) *held = object_ref(obj);
     const struct cluster_role_binding *b = OBJECT_BODY(held, cluster_role_binding);
     return check_binding(c, b ? &b->role_ref : &OBJECT_BODY(held, role_binding)->role_ref, a);

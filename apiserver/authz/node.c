@@ -11,6 +11,7 @@
 #include "apiserver/registry/resource.h"
 #include "apiserver/storage/follower.h"
 #include "common/api/codec.h"
+#include "common/api/meta.h"
 #include "common/base/klog.h"
 
 #define USER_PREFIX "system:node:"
@@ -172,7 +173,10 @@ changed(unsigned which, enum watch_type type, const struct record *rec, void *ar
     }
     p = XNEW(struct pod_edges);
     p->key = xstrdup(rec->key);
-    note_pod(&p->edges, OBJECT_BODY(obj, pod));
+    /* Mirror pods are written by the kubelet itself: what they name gives it no right. */
+    note(&p->edges, OBJECT_BODY(obj, pod), "pods", object_name(obj));
+    if (!meta_annotation(object_meta(obj), "kubernetes.io/config.mirror"))
+        note_pod(&p->edges, OBJECT_BODY(obj, pod));
     HASH_ADD_KEYPTR(hh, n->pods, p->key, strlen(p->key), p);
     pthread_rwlock_wrlock(&n->lock);
     for (size_t i = 0; i < p->edges.len; i++)
@@ -248,11 +252,11 @@ static const struct {
     { "authorization.k8s.io", "subjectaccessreviews", "", "create" },
     { "authorization.k8s.io", "localsubjectaccessreviews", "", "create" },
     { "", "services", "", "get,list,watch" },
-    { "", "nodes", "", "create,get,list,watch,update,patch" },
+    { "", "nodes", "", "create,update,patch" },
     { "", "nodes", "status", "update,patch" },
     { "", "events", "", "create,update,patch" },
     { "events.k8s.io", "events", "", "create,update,patch" },
-    { "", "pods", "", "get,list,watch,create,delete" },
+    { "", "pods", "", "create,delete" }, /* mirror pods; NodeRestriction looks closer */
     { "", "pods", "status", "update,patch" },
     { "", "pods", "eviction", "create" },
     { "certificates.k8s.io", "certificatesigningrequests", "", "create,get,list,watch" },
@@ -285,6 +289,33 @@ decide_reference(struct node_authorizer *n, const struct authz_attributes *at, c
     if (refers(n, node, at->resource, at->ns, at->name))
         return AUTHZ_ALLOW;
     return deny(arena_printf(a, "no relationship found between node '%s' and this object", node), ret_reason);
+}
+
+/* Lists and watches of pods must select the node's own; one pod may be read that runs there. */
+static enum authz_decision
+read_pods(struct node_authorizer *n, const struct authz_attributes *at, const char *node, struct arena *a, const char **ret_reason)
+{
+    AUTO_STRLIST terms = { 0 };
+    const char *own = arena_printf(a, "spec.nodeName=%s", node), *same = arena_printf(a, "spec.nodeName==%s", node);
+
+    strlist_split(&terms, str_safe(at->field_selector), ',');
+    if (strcmp(at->verb, "get") != 0 && (strlist_has(&terms, own) || strlist_has(&terms, same)))
+        return AUTHZ_ALLOW;
+    if (!*str_safe(at->name))
+        return deny("can only list/watch pods with spec.nodeName field selector", ret_reason);
+    if (refers(n, node, "pods", at->ns, at->name))
+        return AUTHZ_ALLOW;
+    return deny(arena_printf(a, "no relationship found between node '%s' and this object", node), ret_reason);
+}
+
+static enum authz_decision
+read_nodes(const struct authz_attributes *at, const char *node, struct arena *a, const char **ret_reason)
+{
+    if (str_eq(at->name, node))
+        return AUTHZ_ALLOW;
+    if (!*str_safe(at->name))
+        return deny(arena_printf(a, "node '%s' cannot read all nodes, only its own Node object", node), ret_reason);
+    return deny(arena_printf(a, "node '%s' cannot read '%s', only its own Node object", node, at->name), ret_reason);
 }
 
 static enum authz_decision
@@ -320,6 +351,11 @@ node_authorizer_decide(struct node_authorizer *n, const struct authz_attributes 
     const char *node = at->user->username + strlen(USER_PREFIX);
     if (!*group && one_of(at->resource, "secrets,configmaps,persistentvolumeclaims"))
         return decide_reference(n, at, node, a, ret_reason);
+    bool reads = !*group && !*sub && one_of(at->verb, "get,list,watch");
+    if (reads && strcmp(at->resource, "pods") == 0)
+        return read_pods(n, at, node, a, ret_reason);
+    if (reads && strcmp(at->resource, "nodes") == 0)
+        return read_nodes(at, node, a, ret_reason);
     if (!*group && strcmp(at->resource, "persistentvolumes") == 0 && strcmp(at->verb, "get") == 0)
         return AUTHZ_ALLOW; /* a claim of one of its pods leads there; names of volumes are not secret */
     if (!*group && strcmp(at->resource, "serviceaccounts") == 0)

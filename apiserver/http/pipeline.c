@@ -62,6 +62,15 @@ not_found_path(void)
     return kerr_new(KERR_NOT_FOUND, "the server could not find the requested resource");
 }
 
+/* Collections take POST, objects PUT and PATCH. */
+static bool
+fits_path(const struct route *route, const struct request_info *info)
+{
+    if (route->needs == VERB_CREATE)
+        return !*info->name || *info->subresource;
+    return !(route->needs & (VERB_UPDATE | VERB_PATCH)) || *info->name;
+}
+
 static void
 route_resource(struct api_request *r)
 {
@@ -90,7 +99,7 @@ route_resource(struct api_request *r)
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (strcmp(routes[i].verb, info->verb) != 0)
             continue;
-        if (!(allowed & routes[i].needs))
+        if (!(allowed & routes[i].needs) || !fits_path(&routes[i], info))
             break;
         if (routes[i].writes)
             to_writer(r);

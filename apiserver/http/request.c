@@ -133,6 +133,28 @@ request_dry_run(const struct api_request *r)
     return str_eq(request_param(&r->info, "dryRun"), "All");
 }
 
+/* The options kind of a write, as upstream's errors name it. */
+static const char *
+options_kind(const struct api_request *r)
+{
+    static const char *const kinds[][2] = { { "create", "CreateOptions" }, { "update", "UpdateOptions" }, { "patch", "PatchOptions" } };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (str_eq(kinds[i][0], r->info.verb))
+            return kinds[i][1];
+    return "DeleteOptions";
+}
+
+static struct kerr *
+refuse_option(const struct api_request *r, const char *field, const char *cause, const char *why)
+{
+    const char *kind = options_kind(r);
+    struct kerr *err = kerr_about(kerr_new(KERR_INVALID, "%s.meta.k8s.io \"\" is invalid: %s: %s", kind, field, why), "meta.k8s.io", kind, "");
+
+    kerr_add_cause(err, cause, field, "%s", why);
+    return err;
+}
+
 struct kerr *
 request_check_options(const struct api_request *r)
 {
@@ -140,12 +162,12 @@ request_check_options(const struct api_request *r)
     const char *manager = request_param(&r->info, "fieldManager");
 
     if (!str_empty(dry) && !str_eq(dry, "All"))
-        return kerr_new(KERR_INVALID, " \"\" is invalid: dryRun: Unsupported value: [\"%s\"]: supported values: \"All\"", dry);
+        return refuse_option(r, "dryRun", "FieldValueNotSupported",
+                             arena_printf(r->arena, "Unsupported value: [\"%s\"]: supported values: \"All\"", dry));
     if (!str_empty(validation) && !str_eq(validation, "Ignore") && !str_eq(validation, "Warn") && !str_eq(validation, "Strict"))
-        return kerr_new(KERR_INVALID,
-                        " \"\" is invalid: fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Strict\", \"Warn\"",
-                        validation);
+        return refuse_option(r, "fieldValidation", "FieldValueNotSupported",
+                             arena_printf(r->arena, "Unsupported value: \"%s\": supported values: \"Ignore\", \"Strict\", \"Warn\"", validation));
     if (manager && strlen(manager) > 128)
-        return kerr_new(KERR_INVALID, " \"\" is invalid: fieldManager: Too long: may not be more than 128 bytes");
+        return refuse_option(r, "fieldManager", "FieldValueTooLong", "Too long: may not be more than 128 bytes");
     return NULL;
 }

@@ -71,6 +71,13 @@ keep_allocated(struct service *s, const struct service *old)
         s->spec.ip_family_policy = old->spec.ip_family_policy;
 }
 
+/* Whether traffic can come from outside, which is what externalTrafficPolicy is about. */
+static bool
+is_external(const struct service *s)
+{
+    return str_eq(s->spec.type, "NodePort") || str_eq(s->spec.type, "LoadBalancer") || (str_eq(s->spec.type, "ClusterIP") && s->spec.external_ips.len);
+}
+
 /* A change of type drops what the new type does not have, unless the client changed it in the same write. */
 static void
 drop_unused(struct service *s, const struct service *old)
@@ -91,6 +98,12 @@ drop_unused(struct service *s, const struct service *old)
         s->spec.health_check_node_port = 0;
     if (!str_eq(s->spec.type, "LoadBalancer") && str_eq(old->spec.type, "LoadBalancer"))
         s->spec.allocate_load_balancer_node_ports = NULL;
+    if (!is_external(s) && is_external(old) && str_eq(s->spec.external_traffic_policy, old->spec.external_traffic_policy))
+        s->spec.external_traffic_policy = NULL;
+    if (!str_eq(s->spec.type, "LoadBalancer") && str_eq(s->spec.load_balancer_class, old->spec.load_balancer_class))
+        s->spec.load_balancer_class = NULL;
+    if (!str_eq(s->spec.type, "LoadBalancer"))
+        s->status.load_balancer = (struct load_balancer_status){ 0 };
 }
 
 static void

@@ -460,7 +460,7 @@ take_wrapped(struct decoder *d, const struct api_field *f, const struct token *t
 
     switch ((enum api_value)f->value) {
     case API_QUANTITY: {
-        const char *text;
+        const char *text = "";
         struct kerr *err;
         if (!is_text)
             return NULL;
