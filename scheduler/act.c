@@ -15,7 +15,9 @@ struct sched_job {
     const struct profile *profile;
     const struct object *pod;
     char *key, *node;
-    char *reason, *message; /* status jobs */
+    char *reason, *message, *nominated; /* status jobs */
+    const struct object **victims;
+    uint32_t nvictims;
     bool event;
     uint64_t started_us, first_seen_ms;
     unsigned attempts;
@@ -44,6 +46,10 @@ job_free(struct sched_job *j)
     free(j->node);
     free(j->reason);
     free(j->message);
+    free(j->nominated);
+    for (uint32_t i = 0; i < j->nvictims; i++)
+        object_unref(j->victims[i]);
+    free(j->victims);
     free(j);
 }
 
@@ -65,7 +71,12 @@ condition_patch(const struct sched_job *j, struct sbuf *out)
     json_add_string(out, j->message);
     if (object_meta(j->pod)->generation > 0)
         sbuf_addf(out, ",\"observedGeneration\":%lld", (long long)object_meta(j->pod)->generation);
-    sbuf_adds(out, "}]}}");
+    sbuf_adds(out, "}]");
+    if (j->nominated) {
+        sbuf_adds(out, ",\"nominatedNodeName\":");
+        json_add_string(out, j->nominated);
+    }
+    sbuf_adds(out, "}}");
 }
 
 static void
@@ -89,11 +100,12 @@ report_job(void *arg)
 }
 
 static bool
-already_told(const struct pod *pod, const char *reason, const char *message)
+already_told(const struct pod *pod, const char *reason, const char *message, const char *nominated)
 {
     const struct pod_condition *now = pod_condition_find(&pod->status, "PodScheduled");
 
-    return now && str_eq(now->status, "False") && str_eq(now->reason, reason) && str_eq(now->message, message);
+    return now && str_eq(now->status, "False") && str_eq(now->reason, reason) && str_eq(now->message, message) &&
+           str_eq(pod->status.nominated_node_name, nominated);
 }
 
 void
@@ -103,16 +115,80 @@ act_report(struct scheduler *s, struct known_pod *k, const char *reason, const c
 
     if (event)
         events_send(events_of(s, k->profile), k->info->object, EVENT_WARNING, "FailedScheduling", "%s", message);
-    if (already_told(k->info->pod, reason, message) || s->reporting >= MAX_REPORTING || !s->pool)
+    if (already_told(k->info->pod, reason, message, k->nominated_node) || s->reporting >= MAX_REPORTING || !s->pool)
         return;
     j = job_new(s, k);
     j->reason = xstrdup(reason);
     j->message = xstrdup(message);
+    if (!str_eq(k->info->pod->status.nominated_node_name, k->nominated_node))
+        j->nominated = xstrdup(str_safe(k->nominated_node));
     s->reporting++;
     if (pool_submit(s->pool, report_job, j) < 0) {
         s->reporting--;
         job_free(j);
     }
+}
+
+/* --- preemption --- */
+
+static void
+evict(struct sched_job *j, const struct object *victim)
+{
+    struct rest_patch_options opts = { .subresource = "status" };
+    struct rest_delete_options del = { .uid = object_meta(victim)->uid };
+    AUTO_FREE char *key = object_key(victim);
+    AUTO_SBUF patch = { 0 }, time = { 0 };
+    struct kerr *err;
+
+    api_time_format(api_time_from_unix(clock_wall_s()), &time);
+    sbuf_adds(&patch, "{\"status\":{\"conditions\":[{\"type\":\"DisruptionTarget\",\"status\":\"True\",\"reason\":\"PreemptionByScheduler\",");
+    sbuf_addf(&patch, "\"lastTransitionTime\":\"%s\",\"message\":\"%s: preempting to accommodate a higher priority pod\"}]}}", sbuf_str(&time), j->profile->name);
+    err = rest_patch(j->s->opts.rest, object_kind(victim), object_namespace(victim), object_name(victim), REST_PATCH_STRATEGIC, sbuf_str(&patch),
+                     patch.len, &opts, NULL);
+    if (err && err->reason != KERR_NOT_FOUND)
+        log_warning("Cannot mark a pod as preempted; deleting it all the same", "pod", key, "err", err->message);
+    kerr_free(err);
+    err = rest_delete(j->s->opts.rest, object_kind(victim), object_namespace(victim), object_name(victim), &del);
+    if (err && err->reason != KERR_NOT_FOUND)
+        log_warning("Cannot preempt; the next attempt tries again", "pod", key, "for", j->key, "err", err->message);
+    else if (!err)
+        events_send(events_of(j->s, j->profile), victim, EVENT_NORMAL, "Preempted", "Preempted by pod %s on node %s", object_meta(j->pod)->uid, j->node);
+    kerr_free(err);
+    log_v(2, "Preempted", "pod", key, "for", j->key, "node", j->node);
+}
+
+static void
+preempt_job(void *arg)
+{
+    struct sched_job *j = arg;
+
+    for (uint32_t i = 0; i < j->nvictims; i++)
+        evict(j, j->victims[i]);
+    pthread_mutex_lock(&j->s->lock);
+    j->s->reporting--;
+    pthread_mutex_unlock(&j->s->lock);
+    job_free(j);
+}
+
+void
+act_preempt(struct scheduler *s, struct known_pod *k, const struct preemption *p)
+{
+    struct sched_job *j;
+
+    if (s->reporting >= MAX_REPORTING)
+        return;
+    j = job_new(s, k);
+    j->node = xstrdup(s->nodes->name[p->row]);
+    j->victims = xcalloc(p->nvictims + 1, sizeof(*j->victims));
+    for (uint32_t i = 0; i < p->nvictims; i++)
+        j->victims[j->nvictims++] = object_ref(p->victims[i]->object);
+    s->reporting++;
+    if (pool_submit(s->pool, preempt_job, j) < 0) {
+        s->reporting--;
+        job_free(j);
+        return;
+    }
+    metrics_preemption(p->nvictims);
 }
 
 /* --- bindings --- */

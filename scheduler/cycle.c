@@ -128,6 +128,11 @@ start(struct cycle *c)
     c->arena = arena_new((size_t)n->nrows * (sizeof(*c->verdicts) + sizeof(*c->rows) + 3 * sizeof(int64_t)) + 4096);
     c->verdicts = arena_alloc(c->arena, (n->nrows + 1) * sizeof(*c->verdicts));
     c->rows = arena_alloc_raw(c->arena, (n->nlive + 1) * sizeof(*c->rows));
+    if (c->one_row) {
+        c->rows[0] = c->only_row;
+        c->nrows = 1;
+        return;
+    }
     memcpy(c->rows, n->live, n->nlive * sizeof(*c->rows));
     c->nrows = n->nlive;
 }

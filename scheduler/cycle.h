@@ -64,6 +64,8 @@ struct cycle {
     enum claim_state (*claim)(const char *ns, const char *name, void *arg); /* NULL: no claim exists */
     void *claim_arg;
     struct rng *rng;
+    bool one_row; /* look at only_row alone */
+    uint32_t only_row;
     /* from here on set by cycle_run() */
     struct arena *arena;
     uint32_t *rows, nrows; /* still in the race */

@@ -20,6 +20,9 @@ static struct metric pod_attempts =
     METRIC_HISTOGRAM("scheduler_pod_scheduling_attempts", "Number of attempts to successfully schedule a pod.", NULL, attempts_buckets);
 static struct metric sli_seconds = METRIC_HISTOGRAM("scheduler_pod_scheduling_sli_duration_seconds",
                                                     "E2e latency for a pod being scheduled, from the time the pod enters the scheduling queue.", "attempts", waits);
+static const double victim_counts[] = { 1, 2, 4, 8, 16, 32, 64 };
+static struct metric preemptions = METRIC_COUNTER("scheduler_preemption_attempts_total", "Total preemption attempts in the cluster till now.", NULL);
+static struct metric preemption_victims = METRIC_HISTOGRAM("scheduler_preemption_victims", "Number of selected preemption victims.", NULL, victim_counts);
 static struct metric incoming =
     METRIC_COUNTER("scheduler_queue_incoming_pods_total", "Number of pods added to scheduling queues by event and queue type.", "event,queue");
 
@@ -47,6 +50,13 @@ metrics_bound(unsigned attempts, uint64_t waited_ms)
         snprintf(label, sizeof(label), "%u", attempts);
     metric_observe(&pod_attempts, attempts);
     metric_observe(&sli_seconds, (double)waited_ms / 1e3, label);
+}
+
+void
+metrics_preemption(unsigned victims)
+{
+    metric_inc(&preemptions);
+    metric_observe(&preemption_victims, victims);
 }
 
 void
@@ -84,7 +94,7 @@ write_state(struct sbuf *out, void *arg)
 void
 metrics_start(struct scheduler *s)
 {
-    struct metric *all[] = { &schedule_attempts, &attempt_seconds, &algorithm_seconds, &pod_attempts, &sli_seconds, &incoming };
+    struct metric *all[] = { &schedule_attempts, &attempt_seconds, &algorithm_seconds, &pod_attempts, &sli_seconds, &incoming, &preemptions, &preemption_victims };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         metrics_register(all[i]);

@@ -6,6 +6,7 @@
 #include "common/base/klog.h"
 #include "common/base/str.h"
 #include "scheduler/scheduler_impl.h"
+#include "scheduler/transform.h"
 
 /* --- known pods --- */
 
@@ -19,6 +20,27 @@ known_pod_find(struct scheduler *s, const char *key)
 }
 
 void
+known_pod_nominate(struct scheduler *s, struct known_pod *k, const char *node)
+{
+    struct known_pod **at;
+
+    if (!k->nominated_node && !node)
+        return;
+    if (k->nominated_node) {
+        for (at = &s->nominated; *at != k; at = &(*at)->next_nominated)
+            ;
+        *at = k->next_nominated;
+        free(k->nominated_node);
+        k->nominated_node = NULL;
+    }
+    if (node) {
+        k->nominated_node = xstrdup(node);
+        k->next_nominated = s->nominated;
+        s->nominated = k;
+    }
+}
+
+void
 known_pod_forget(struct scheduler *s, struct known_pod *k)
 {
     HASH_DEL(s->pods, k);
@@ -27,8 +49,8 @@ known_pod_forget(struct scheduler *s, struct known_pod *k)
     if (k->info->row != ROW_NONE)
         nodes_del_pod(s->nodes, k->info);
     attempt_drop(s, k);
+    known_pod_nominate(s, k, NULL);
     pod_info_unref(k->info);
-    free(k->nominated_node);
     free(k->key);
     free(k);
 }
@@ -112,6 +134,7 @@ set_bound(struct scheduler *s, struct known_pod *k, const struct object *obj)
         pod_queue_remove(s->queue, k->queued);
     k->queued = NULL;
     attempt_drop(s, k);
+    known_pod_nominate(s, k, NULL);
     k->stage = POD_BOUND;
     nodes_add_pod(s->nodes, info, pod->spec.node_name);
     pod_info_unref(info);
@@ -168,6 +191,8 @@ set_waiting(struct scheduler *s, struct known_pod *k, const struct object *obj, 
         k->stage = POD_WAITS;
         k->profile = profile;
         k->queued = pod_queue_add(s->queue, k, k->info->priority, gated, now);
+        if (!str_empty(pod->status.nominated_node_name)) /* as the scheduler before us left it */
+            known_pod_nominate(s, k, pod->status.nominated_node_name);
         metrics_incoming("UnscheduledPodAdd", gated ? "gated" : "active");
     } else {
         same = same_needs(k->info->pod, pod);
@@ -350,11 +375,18 @@ void
 observe(struct scheduler *s)
 {
     struct informers *set = s->opts.informers;
-    struct informer_config pods = { .kind = api_kind_find("v1", "Pod"), .field_selector = "status.phase!=Succeeded,status.phase!=Failed" };
-    struct informer *nodes = informers_kind(set, "v1", "Node"), *namespaces = informers_kind(set, "v1", "Namespace");
+    struct informer_config pods = { .kind = api_kind_find("v1", "Pod"), .field_selector = "status.phase!=Succeeded,status.phase!=Failed",
+                                    .transform = transform_pod };
+    struct informer_config node = { .kind = api_kind_find("v1", "Node"), .transform = transform_node };
+    struct informer_config other = { .transform = transform_other };
+    struct informer *nodes = informers_get(set, &node), *namespaces;
 
-    s->claims = informers_kind(set, "v1", "PersistentVolumeClaim");
-    s->classes = informers_kind(set, "storage.k8s.io/v1", "StorageClass");
+    other.kind = api_kind_find("v1", "Namespace");
+    namespaces = informers_get(set, &other);
+    other.kind = api_kind_find("v1", "PersistentVolumeClaim");
+    s->claims = informers_get(set, &other);
+    other.kind = api_kind_find("storage.k8s.io/v1", "StorageClass");
+    s->classes = informers_get(set, &other);
     informer_add_handler(nodes, &(struct informer_handler){ node_add, node_update, node_remove, NULL, s });
     informer_add_handler(namespaces, &(struct informer_handler){ namespace_add, namespace_update, namespace_remove, NULL, s });
     informer_add_handler(s->claims, &(struct informer_handler){ claim_add, claim_update, NULL, NULL, s });

@@ -13,45 +13,54 @@
 #define DEFAULT_BINDERS 24
 #define MAX_SLEEP_MS 1000
 
-/* What the post-filters say when nothing helps: dynamic resources first, then preemption. */
+/* row ROW_NONE: no longer. */
 static void
-post_filter_message(const struct cycle *c, struct sbuf *out)
+nominate(struct scheduler *s, struct known_pod *k, uint32_t row)
 {
-    struct reason_count counts[] = { { "No preemption victims found for incoming pod", 0 }, { "Preemption is not helpful for scheduling", 0 } };
-
-    sbuf_adds(out, " no new claims to deallocate");
-    if (!(c->profile->enabled & (1u << PLUGIN_DEFAULT_PREEMPTION))) {
-        sbuf_addc(out, '.');
-        return;
-    }
-    if (c->pod->never_preempts) {
-        sbuf_adds(out, ", preemption: not eligible due to preemptionPolicy=Never.");
-        return;
-    }
-    sbuf_addf(out, ", preemption: 0/%u nodes are available:", c->nodes->nlive);
-    for (uint32_t i = 0; i < c->nodes->nlive; i++)
-        counts[c->pre_message || c->verdicts[c->nodes->live[i]].unresolvable].n++;
-    reason_counts_print(counts, ARRAY_LEN(counts), out);
-    sbuf_addc(out, '.');
+    known_pod_nominate(s, k, row == ROW_NONE ? NULL : s->nodes->name[row]);
 }
 
 static void
-refused(struct scheduler *s, struct known_pod *k, const struct cycle *c)
+refused(struct scheduler *s, struct known_pod *k, struct cycle *c)
 {
+    struct preemption p;
     AUTO_SBUF message = { 0 };
     uint64_t now = clock_mono_ms();
 
     if (s->nodes->nlive == 0) {
         sbuf_adds(&message, "no nodes available to schedule pods");
         pod_queue_refused(s->queue, k->queued, UINT32_MAX, now);
-    } else {
-        cycle_message(c, &message);
-        post_filter_message(c, &message);
-        pod_queue_refused(s->queue, k->queued, c->rejecting, now);
+        attempt_keep(s, k, c, sbuf_str(&message), clock_wall_us());
+        act_report(s, k, "Unschedulable", sbuf_str(&message), true);
+        return;
     }
+    preempt(c, &p);
+    cycle_message(c, &message);
+    sbuf_adds(&message, sbuf_str(&p.message));
+    pod_queue_refused(s->queue, k->queued, c->rejecting, now);
     attempt_keep(s, k, c, sbuf_str(&message), clock_wall_us());
     log_v(2, "Unable to schedule pod; no fit; waiting", "pod", k->key, "err", sbuf_str(&message));
+    nominate(s, k, p.row);
     act_report(s, k, "Unschedulable", sbuf_str(&message), true);
+    if (p.row != ROW_NONE)
+        act_preempt(s, k, &p);
+    preemption_done(&p);
+}
+
+/* Room that is being made for other pods counts as taken for pods that are not more important. */
+static void
+hold_nominated(struct scheduler *s, const struct known_pod *k, bool hold)
+{
+    struct known_pod *o;
+
+    for (o = s->nominated; o; o = o->next_nominated) {
+        if (o == k || o->stage != POD_WAITS || o->info->priority < k->info->priority)
+            continue;
+        if (hold)
+            nodes_add_pod(s->nodes, o->info, o->nominated_node);
+        else
+            nodes_del_pod(s->nodes, o->info);
+    }
 }
 
 static void
@@ -60,6 +69,7 @@ schedule_one(struct scheduler *s, struct known_pod *k)
     uint64_t start = clock_mono_us();
     struct cycle c = { .nodes = s->nodes, .pod = k->info, .profile = k->profile, .claim = observe_claim, .claim_arg = s, .rng = &s->rng };
 
+    hold_nominated(s, k, true);
     cycle_run(&c);
     metrics_algorithm(clock_mono_us() - start);
     if (c.chosen == ROW_NONE) {
@@ -68,10 +78,12 @@ schedule_one(struct scheduler *s, struct known_pod *k)
     } else {
         const char *node = s->nodes->name[c.chosen];
 
+        nominate(s, k, ROW_NONE);
         nodes_add_pod(s->nodes, k->info, node);
         k->stage = POD_ASSUMED;
         act_bind(s, k, node);
     }
+    hold_nominated(s, k, false);
     cycle_done(&c);
 }
 

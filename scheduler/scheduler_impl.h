@@ -10,6 +10,7 @@
 
 #include "common/client/informer.h"
 #include "scheduler/plugins.h"
+#include "scheduler/preempt.h"
 #include "scheduler/scheduler.h"
 
 struct events;
@@ -25,7 +26,8 @@ struct known_pod {
     const struct profile *profile;
     uint64_t first_seen_ms;
     struct attempt *attempt; /* the last one that failed, or NULL */
-    char *nominated_node;
+    char *nominated_node; /* room is being made there; then on the list of these */
+    struct known_pod *next_nominated;
     UT_hash_handle hh;
 };
 
@@ -53,7 +55,7 @@ struct scheduler {
     bool stopping, started;
     struct nodes *nodes;
     struct pod_queue *queue;
-    struct known_pod *pods;
+    struct known_pod *pods, *nominated;
     struct rng rng;
     unsigned binding, reporting; /* jobs of the pool */
     struct attempt *newest, *oldest;
@@ -69,11 +71,13 @@ struct scheduler {
 void observe(struct scheduler *s);
 struct known_pod *known_pod_find(struct scheduler *s, const char *key);
 void known_pod_forget(struct scheduler *s, struct known_pod *k);
+void known_pod_nominate(struct scheduler *s, struct known_pod *k, const char *node); /* NULL: no longer */
 enum claim_state observe_claim(const char *ns, const char *name, void *scheduler);
 
 /* act.c: called with the lock held */
 void act_bind(struct scheduler *s, struct known_pod *k, const char *node);
 void act_report(struct scheduler *s, struct known_pod *k, const char *reason, const char *message, bool event);
+void act_preempt(struct scheduler *s, struct known_pod *k, const struct preemption *p);
 struct events *events_of(struct scheduler *s, const struct profile *p);
 
 /* explain.c */
@@ -87,6 +91,7 @@ void metrics_stop(struct scheduler *s);
 void metrics_attempt(const struct profile *p, enum attempt_result result, uint64_t took_us);
 void metrics_algorithm(uint64_t took_us);
 void metrics_bound(unsigned attempts, uint64_t waited_ms);
+void metrics_preemption(unsigned victims);
 void metrics_incoming(const char *event, const char *queue);
 
 #endif

@@ -95,6 +95,15 @@ object_copy(const struct object *obj)
     return copy;
 }
 
+struct object *
+object_copy_compact(const struct object *obj)
+{
+    struct object *copy = object_new_in(obj->kind, arena_new_stepped(obj->kind->type->size + 256, 512));
+
+    api_copy(obj->kind->type, copy->arena, obj->body, copy->body);
+    return copy;
+}
+
 const struct api_kind *
 object_kind(const struct object *obj)
 {

@@ -26,6 +26,9 @@ static inline void auto_object_(struct object **p)
 }
 struct object *object_copy(const struct object *obj) MUST_CHECK; /* deep; one reference, the caller's to change */
 
+/* Likewise, in little more memory than the content needs: for objects that lost parts and are kept for long. */
+struct object *object_copy_compact(const struct object *obj) MUST_CHECK;
+
 const struct api_kind *object_kind(const struct object *obj);
 struct arena *object_arena(const struct object *obj);
 void *object_body(const struct object *obj);

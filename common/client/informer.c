@@ -340,21 +340,23 @@ informer_add_handler(struct informer *inf, const struct informer_handler *handle
 
 /* --- changes --- */
 
-/* Without managedFields the decoded object is copied, so that their memory goes too.  Takes obj. */
+/* What was dropped leaves the memory only with a copy of the rest.  Takes obj. */
 static struct object *
 slim(const struct informer *inf, struct object *obj)
 {
     struct object_meta *meta = object_meta(obj);
+    bool dropped = !inf->cfg.keep_managed_fields && meta->managed_fields.len > 0;
+    struct object *copy;
 
-    if (!inf->cfg.keep_managed_fields && meta->managed_fields.len) {
+    if (dropped)
         meta->managed_fields = (struct managed_fields_entry_slice){ 0 };
-        struct object *copy = object_copy(obj);
-        object_unref(obj);
-        obj = copy;
-    }
     if (inf->cfg.transform)
         inf->cfg.transform(obj);
-    return obj;
+    if (!dropped && !inf->cfg.transform)
+        return obj;
+    copy = object_copy_compact(obj);
+    object_unref(obj);
+    return copy;
 }
 
 static bool
