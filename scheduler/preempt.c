@@ -171,6 +171,7 @@ preempt(struct cycle *c, struct preemption *ret)
     } else if (c->pod->never_preempts) {
         sbuf_adds(&ret->message, ", preemption: not eligible due to preemptionPolicy=Never.");
     } else if (room_is_being_made(c)) {
+        ret->keep_nomination = true;
         sbuf_adds(&ret->message, ", preemption: not eligible due to a terminating pod on the nominated node.");
     } else if (find(c, &best, &why_not)) {
         ret->row = best.row;

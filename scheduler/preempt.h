@@ -11,6 +11,7 @@ struct preemption {
     uint32_t row; /* where room can be made, or ROW_NONE */
     struct pod_info **victims; /* references */
     uint32_t nvictims;
+    bool keep_nomination; /* an earlier one still stands */
     struct sbuf message; /* " no new claims to deallocate, preemption: ..." when row is ROW_NONE */
 };
 

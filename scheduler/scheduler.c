@@ -40,7 +40,8 @@ refused(struct scheduler *s, struct known_pod *k, struct cycle *c)
     pod_queue_refused(s->queue, k->queued, c->rejecting, now);
     attempt_keep(s, k, c, sbuf_str(&message), clock_wall_us());
     log_v(2, "Unable to schedule pod; no fit; waiting", "pod", k->key, "err", sbuf_str(&message));
-    nominate(s, k, p.row);
+    if (!p.keep_nomination)
+        nominate(s, k, p.row);
     act_report(s, k, "Unschedulable", sbuf_str(&message), true);
     if (p.row != ROW_NONE)
         act_preempt(s, k, &p);
