@@ -33,12 +33,27 @@ request_headers(struct api_request *r, const char *content_type, struct http_hea
 }
 
 void
+request_prettify(struct api_request *r, const char *content_type, struct sbuf *body)
+{
+    struct sbuf pretty = { 0 };
+    bool wanted = r->media.pretty || request_param_bool(&r->info, "pretty");
+
+    if (!wanted || !content_type || !str_has_prefix(content_type, "application/json"))
+        return;
+    json_indent(sbuf_str(body), body->len, &pretty);
+    sbuf_addc(&pretty, '\n');
+    sbuf_done(body);
+    *body = pretty;
+}
+
+void
 request_reply(struct api_request *r, int code, const char *content_type, struct sbuf *body)
 {
     struct http_header headers[REQUEST_HEADERS_MAX];
     size_t n = request_headers(r, content_type, headers);
 
     r->code = code;
+    request_prettify(r, content_type, body);
     http_reply(r->stream, code, headers, n, sbuf_str(body), body->len);
     sbuf_done(body);
     request_done(r);
@@ -76,6 +91,7 @@ request_fail(struct api_request *r, struct kerr *err)
     } else {
         status_encode_json(err, &body);
         to_format(&m, &body);
+        request_prettify(r, media_type(&m), &body);
     }
     r->code = err->http_code;
     http_reply(r->stream, err->http_code, headers, n, sbuf_str(&body), body.len);

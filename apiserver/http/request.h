@@ -33,6 +33,8 @@ void request_reply(struct api_request *r, int code, const char *content_type, st
 void request_fail(struct api_request *r, struct kerr *err); /* as metav1.Status in the client's format */
 /* `json` is a complete JSON document without record (reviews, Status, Scale): converted to the client's format. */
 void request_reply_object(struct api_request *r, int code, const struct object *obj);
+/* ?pretty=true (or ;pretty=1 in Accept) and a JSON answer: the body is rewritten for people to read. */
+void request_prettify(struct api_request *r, const char *content_type, struct sbuf *body);
 /* Frees without an answer: the stream was taken over or has its reply. */
 void request_done(struct api_request *r);
 

@@ -294,6 +294,14 @@ reply_buffer(struct api_request *r, struct evbuffer *body)
     size_t n = request_headers(r, media_type(&r->media), headers);
 
     r->code = 200;
+    if (r->media.pretty || request_param_bool(&r->info, "pretty")) { /* for people, who can wait for the copy */
+        AUTO_SBUF text = { 0 };
+
+        sbuf_add(&text, (const char *)evbuffer_pullup(body, -1), evbuffer_get_length(body));
+        request_prettify(r, media_type(&r->media), &text);
+        evbuffer_drain(body, evbuffer_get_length(body));
+        evbuffer_add(body, text.s, text.len);
+    }
     http_reply_buffer(r->stream, 200, headers, n, body);
     request_done(r);
 }
