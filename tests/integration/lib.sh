@@ -85,7 +85,7 @@ in_background() { # COMMAND...: ends with the script at the latest; its pid in $
 start_etcd() {
     etcd --data-dir "$dir/etcd" --listen-client-urls "http://127.0.0.1:$etcd_port" --advertise-client-urls "http://127.0.0.1:$etcd_port" \
         --listen-peer-urls "http://127.0.0.1:$peer_port" --initial-advertise-peer-urls "http://127.0.0.1:$peer_port" \
-        --initial-cluster "default=http://127.0.0.1:$peer_port" ${etcd_flags:---unsafe-no-fsync} --log-level error >>"$dir/etcd.log" 2>&1 &
+        --initial-cluster "default=http://127.0.0.1:$peer_port" ${etcd_flags---unsafe-no-fsync} --log-level error >>"$dir/etcd.log" 2>&1 &
     etcd_pid=$!
 }
 
