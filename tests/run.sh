@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh WHAT BUILD: runs the tests of one kind, or all, and ends with one line "N passed, N failed".
-#   WHAT: unit | integration | cluster | fuzz | all
+#   WHAT: unit | tsan | integration | cluster | fuzz | all
 # One test program or script counts as one, its own output is shown when it fails (whole in BUILD/testlogs/).
 # Scripts exit 0 = passed, 77 = cannot run here (counted as skipped and named).
 set -uo pipefail
@@ -37,6 +37,19 @@ run_unit() { # BUILD-DIR LABEL
     done
 }
 
+# Programs with threads in them, under ThreadSanitizer; the rest would only be slow.
+tsan_programs=(base/test_metrics net/test_{loop,http_server,http_client,tls,grpc_client} client/test_{executor,informer,rest}
+    daemon/test_{daemon,health} storage/test_{etcd_client,store})
+run_tsan() { # BUILD-DIR
+    local t programs=()
+    for t in "${tsan_programs[@]}"; do [ -f "tests/unit/$t.c" ] && programs+=("$t"); done
+    if ! make -s -j"$(nproc)" B="$1" SANITIZE=thread "${programs[@]/#/$1/tests/unit/}"; then
+        failed=$((failed + 1)); failures+=("tsan build")
+        return
+    fi
+    for t in "${programs[@]}"; do run_one "tsan/$t" 300 "$1/tests/unit/$t"; done
+}
+
 run_scripts() { # KIND TIMEOUT_S
     local t
     for t in tests/"$1"/*.sh; do
@@ -58,6 +71,7 @@ run_fuzz() { # BUILD-DIR
 
 case $what in
 unit) run_unit "$build" unit ;;
+tsan) run_tsan "$build/tsan" ;;
 integration) run_scripts integration 300 ;;
 cluster) run_scripts cluster 600 ;;
 fuzz) run_fuzz "$build" ;;
@@ -71,6 +85,7 @@ all)
     else
         failed=$((failed + 1)); failures+=("asan build")
     fi
+    run_tsan "$build/tsan"
     run_scripts integration 300
     run_scripts cluster 600
     if make -s -j"$(nproc)" B="$build/fuzzing" CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-bins; then

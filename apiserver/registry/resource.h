@@ -48,9 +48,11 @@ struct strategy {
     void (*prepare_update)(const struct write_context *c, struct arena *a, void *body, const void *old);
     /* Fields that a status write may change are copied from `body`, all others from `old`: done here. */
     void (*prepare_status)(const struct write_context *c, struct arena *a, void *body, const void *old);
-    /* After validation, before the store: allocations (ClusterIP, NodePort).  `undo` runs when the write fails or was dry. */
+    /* Before validation and the store: allocations (ClusterIP, NodePort).  On failure nothing stays taken. */
     struct kerr *(*allocate)(const struct write_context *c, struct arena *a, void *body, const void *old) MUST_CHECK;
-    void (*release)(const struct write_context *c, const void *body); /* object is gone, or the create failed */
+    /* Gives back what `body` holds and `keep` (NULL: nothing) does not: the object is gone, let go of something, or its write
+     * failed or was dry. */
+    void (*release)(const struct write_context *c, const void *body, const void *keep);
     /* Deletion: grace period in seconds for this object (0 = at once); NULL: 0. */
     int64_t (*grace_seconds)(const void *body, const int64_t *asked);
     bool orphans_by_default; /* deletion without a policy orphans dependents (jobs, replicationcontrollers) */

@@ -229,8 +229,9 @@ named_before(const struct service *s, uint32_t at)
 }
 
 static struct kerr *
-allocate_ports(const struct write_context *c, struct service *s, const struct service *old)
+allocate_ports(const struct write_context *c, struct arena *a, struct service *s, const struct service *old)
 {
+    bool *took = arena_alloc(a, s->spec.ports.len + 1);
     struct allocator *pool = allocators_ports(c->srv->allocators);
 
     for (uint32_t i = 0; i < s->spec.ports.len; i++) {
@@ -241,12 +242,53 @@ allocate_ports(const struct write_context *c, struct service *s, const struct se
             continue;
         struct kerr *err = allocator_take_port(pool, p->node_port, clock_mono_ms(), &p->node_port);
         if (err) {
+            for (uint32_t k = 0; k < i; k++)
+                if (took[k])
+                    allocator_release_port(pool, s->spec.ports.items[k].node_port);
             AUTO_FREE char *field = xasprintf("spec.ports[%u].nodePort", i);
             AUTO_FREE char *value = xasprintf("%d", (int)p->node_port);
             return refuse(c, field, value, err);
         }
+        took[i] = true;
     }
     return NULL;
+}
+
+static struct kerr *
+allocate_health_port(const struct write_context *c, struct service *s, const struct service *old)
+{
+    if (old && old->spec.health_check_node_port && old->spec.health_check_node_port == s->spec.health_check_node_port)
+        return NULL;
+    struct kerr *err = allocator_take_port(allocators_ports(c->srv->allocators), s->spec.health_check_node_port, clock_mono_ms(),
+                                           &s->spec.health_check_node_port);
+    if (!err)
+        return NULL;
+    AUTO_FREE char *value = xasprintf("%d", (int)s->spec.health_check_node_port);
+    return refuse(c, "spec.healthCheckNodePort", value, err);
+}
+
+static void
+release_ips(const struct write_context *c, const struct service *s, const struct service *keep)
+{
+    for (uint32_t i = 0; i < s->spec.cluster_ips.len; i++) {
+        const char *ip = s->spec.cluster_ips.items[i];
+        struct allocator *pool = allocators_ips(c->srv->allocators, strchr(ip, ':') ? AF_INET6 : AF_INET);
+        if (pool && !had_ip(keep, ip))
+            allocator_release_ip(pool, ip);
+    }
+}
+
+static bool
+holds_port(const struct service *s, int32_t port)
+{
+    return s && (had_port(s, port) || s->spec.health_check_node_port == port);
+}
+
+static void
+release_port(const struct write_context *c, int32_t port, const struct service *keep)
+{
+    if (port && !holds_port(keep, port))
+        allocator_release_port(allocators_ports(c->srv->allocators), port);
 }
 
 static struct kerr *
@@ -255,37 +297,38 @@ allocate(const struct write_context *c, struct arena *a, void *body, const void 
     struct service *s = body;
     const struct service *old = was;
     struct kerr *err = NULL;
+    bool ips = wants_cluster_ip(s), ports = wants_node_ports(s);
 
     settle_families(c->srv->allocators, a, s);
-    if (wants_cluster_ip(s))
-        err = allocate_ip(c, a, s, old);
-    if (!err && wants_node_ports(s))
-        err = allocate_ports(c, s, old);
-    if (!err && wants_health_port(s) && !(old && old->spec.health_check_node_port && old->spec.health_check_node_port == s->spec.health_check_node_port)) {
-        err = allocator_take_port(allocators_ports(c->srv->allocators), s->spec.health_check_node_port, clock_mono_ms(),
-                                  &s->spec.health_check_node_port);
-        if (err)
-            err = refuse(c, "spec.healthCheckNodePort", "0", err);
-    }
+    if (ips && (err = allocate_ip(c, a, s, old)))
+        return err;
+    if (ports && (err = allocate_ports(c, a, s, old)))
+        goto give_back_ips;
+    if (wants_health_port(s) && (err = allocate_health_port(c, s, old)))
+        goto give_back_ports;
+    return NULL;
+
+give_back_ports:
+    for (uint32_t i = 0; ports && i < s->spec.ports.len; i++)
+        release_port(c, s->spec.ports.items[i].node_port, old);
+give_back_ips:
+    if (ips)
+        release_ips(c, s, old);
     return err;
 }
 
+/* Only what its type makes a service hold: a refused one may name anything. */
 static void
-release(const struct write_context *c, const void *body)
+release(const struct write_context *c, const void *body, const void *keep)
 {
     const struct service *s = body;
 
-    for (uint32_t i = 0; i < s->spec.cluster_ips.len; i++) {
-        const char *ip = s->spec.cluster_ips.items[i];
-        struct allocator *pool = allocators_ips(c->srv->allocators, strchr(ip, ':') ? AF_INET6 : AF_INET);
-        if (pool)
-            allocator_release_ip(pool, ip);
-    }
-    for (uint32_t i = 0; i < s->spec.ports.len; i++)
-        if (s->spec.ports.items[i].node_port)
-            allocator_release_port(allocators_ports(c->srv->allocators), s->spec.ports.items[i].node_port);
-    if (s->spec.health_check_node_port)
-        allocator_release_port(allocators_ports(c->srv->allocators), s->spec.health_check_node_port);
+    if (wants_cluster_ip(s))
+        release_ips(c, s, keep);
+    for (uint32_t i = 0; wants_node_ports(s) && i < s->spec.ports.len; i++)
+        release_port(c, s->spec.ports.items[i].node_port, keep);
+    if (wants_health_port(s))
+        release_port(c, s->spec.health_check_node_port, keep);
 }
 
 const struct strategy strategy_service = {

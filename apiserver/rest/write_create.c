@@ -15,7 +15,7 @@ write_store_create(struct api_request *r, struct object *obj, struct record **re
     struct kerr *err = store_create(r->resource->store, str_safe(meta->namespace), meta->name, sbuf_str(&json), json.len, ret);
     if (err && r->resource->strategy->release) {
         c.name = meta->name;
-        r->resource->strategy->release(&c, object_body(obj));
+        r->resource->strategy->release(&c, object_body(obj), NULL);
     }
     return err;
 }
@@ -33,7 +33,7 @@ create_once(struct api_request *r, const struct object *wanted, struct object **
         struct record *there = store_get(r->resource->store, str_safe(object_namespace(obj)), object_name(obj));
         record_unref(there);
         if (r->resource->strategy->release)
-            r->resource->strategy->release(&c, object_body(obj));
+            r->resource->strategy->release(&c, object_body(obj), NULL);
         if (there)
             return kerr_already_exists(r->resource->kind->group, r->resource->kind->plural, object_name(obj));
         *ret_dry = steal_ptr(obj);

@@ -255,7 +255,7 @@ write_delete_one(struct api_request *r, const char *ns, const char *name, const 
     if (!err && outcome == STORE_DELETED && !w->dry_run && d.last && r->resource->strategy->release) {
         struct write_context c = write_context_of(r);
         c.name = name;
-        r->resource->strategy->release(&c, object_body(d.last));
+        r->resource->strategy->release(&c, object_body(d.last), NULL);
     }
     object_unref(d.last);
     if (!err)

@@ -342,7 +342,7 @@ write_prepare_create(struct api_request *r, struct object *obj, bool manage_fiel
     if (!err && manage_fields)
         manage(r, obj, NULL, c.now_us);
     if (err && strategy->release)
-        strategy->release(&c, body);
+        strategy->release(&c, body, NULL);
     return err;
 }
 
@@ -395,6 +395,8 @@ write_prepare_update(struct api_request *r, struct object *obj, const struct obj
         err = admission_validate(&c, ADMISSION_UPDATE, obj, old);
     if (!err && manage_fields)
         manage(r, obj, old, c.now_us);
+    if (err && !status && strategy->release)
+        strategy->release(&c, body, object_body(old));
     return err;
 }
 

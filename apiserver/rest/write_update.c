@@ -16,6 +16,7 @@ struct update {
     json_t *applied;             /* PATCH_APPLY: the parsed body */
     bool force;
     struct object *result; /* the object to be stored, for dry runs and answers */
+    struct object *old;    /* what it replaces, NULL: nothing; `result` may point into it */
     bool created;
 };
 
@@ -85,6 +86,32 @@ make_new(const struct update *u, const struct object *old, struct object **ret)
     return u->patch == PATCH_APPLY ? applied(u, old, ret) : patched(u, old, ret);
 }
 
+enum end { STAYED, STORED, GONE };
+
+/* Gives back the numbers that nobody holds any more. */
+static void
+settle(struct update *u, enum end end)
+{
+    const struct strategy *s = u->r->resource->strategy;
+    struct write_context c = write_context_of(u->r);
+
+    if (u->result && s->release) {
+        const void *now = object_body(u->result), *before = u->old ? object_body(u->old) : NULL;
+        if (end == STAYED)
+            s->release(&c, now, before);
+        else if (before)
+            s->release(&c, before, end == STORED ? now : NULL);
+    }
+}
+
+static void
+forget_attempt(struct update *u)
+{
+    object_unref(u->result);
+    object_unref(u->old);
+    u->result = u->old = NULL;
+}
+
 static struct kerr *
 create_instead(struct update *u, struct sbuf *ret_json)
 {
@@ -100,7 +127,6 @@ create_instead(struct update *u, struct sbuf *ret_json)
         return err;
     write_encode(r, obj, ret_json);
     u->created = true;
-    object_unref(u->result);
     u->result = steal_ptr(obj);
     return NULL;
 }
@@ -113,6 +139,8 @@ update_once(const struct record *current, struct sbuf *ret_json, void *arg)
     AUTO(object) *old = NULL;
     AUTO(object) *obj = NULL;
 
+    settle(u, STAYED); /* an attempt that somebody else came before */
+    forget_attempt(u);
     if (!current)
         return create_instead(u, ret_json);
     struct kerr *err = write_decode_record(r, current, &old);
@@ -125,8 +153,8 @@ update_once(const struct record *current, struct sbuf *ret_json, void *arg)
     if (err)
         return err;
     u->created = false;
-    object_unref(u->result);
     u->result = steal_ptr(obj);
+    u->old = steal_ptr(old);
     if (!write_should_delete(u->result))
         write_encode(r, u->result, ret_json);
     return NULL;
@@ -140,6 +168,7 @@ answer_dry(struct update *u, struct record *current)
     struct kerr *err = update_once(current, &ignored, u);
 
     record_unref(current);
+    settle(u, STAYED);
     if (err)
         request_fail(r, err);
     else
@@ -162,12 +191,13 @@ run(struct update *u, bool may_create)
             answer_dry(u, current);
     } else {
         struct kerr *err = store_update(r->resource->store, &su, &rec, &outcome);
+        settle(u, err ? STAYED : outcome == STORE_DELETED ? GONE : STORED);
         if (err)
             request_fail(r, err);
         else
             write_answer_record(r, outcome == STORE_CREATED ? 201 : 200, rec);
     }
-    object_unref(u->result);
+    forget_attempt(u);
 }
 
 static struct kerr *

@@ -176,6 +176,17 @@ answers 201 '"clusterIP":"None","clusterIPs":\["None"\]' POST $svc '{"metadata":
 answers 200 '' DELETE $svc/np2
 answers 201 '"nodePort":30123' POST $svc '{"metadata":{"name":"np3"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30123}]}}'
 
+# a refused write gives back nothing that belongs to others, and keeps nothing
+answers 422 '' POST $svc '{"metadata":{"name":"x1"},"spec":{"type":"ClusterIP","ports":[{"port":80,"nodePort":30123}]}}'
+answers 422 'provided port is already allocated' POST $svc '{"metadata":{"name":"x2"},"spec":{"type":"NodePort","clusterIP":"10.96.8.8","ports":[{"port":80,"nodePort":30124},{"name":"b","port":81,"nodePort":30123}]}}'
+answers 201 '"nodePort":30124' POST $svc '{"metadata":{"name":"x3"},"spec":{"type":"NodePort","clusterIP":"10.96.8.8","ports":[{"port":80,"nodePort":30124}]}}'
+answers 422 'provided port is already allocated' PUT $svc/x3 '{"metadata":{"name":"x3"},"spec":{"type":"NodePort","ports":[{"name":"a","port":80,"nodePort":30200},{"name":"b","port":81,"nodePort":30123}]}}'
+answers 200 '"nodePort":30201' PUT "$svc/x3?dryRun=All" '{"metadata":{"name":"x3"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30201}]}}'
+answers 201 '"nodePort":30200.*"nodePort":30201' POST $svc '{"metadata":{"name":"x4"},"spec":{"type":"NodePort","ports":[{"name":"a","port":80,"nodePort":30200},{"name":"b","port":81,"nodePort":30201}]}}'
+answers 422 'provided port is already allocated' POST $svc '{"metadata":{"name":"x5"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30124}]}}'
+answers 200 '' PUT $svc/x3 '{"metadata":{"name":"x3"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30202}]}}' # moves
+answers 201 '' POST $svc '{"metadata":{"name":"x5"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30124}]}}'
+
 # --- tokens
 answers 201 '"token":"eyJ' POST $ns/serviceaccounts/default/token '{"spec":{"expirationSeconds":600,"audiences":["a"]}}'
 sa_other=$(field token)
