@@ -113,6 +113,7 @@ container_start(struct pod_worker *w, struct object *pod_obj, const struct rt_po
             failed(&s, "CreateContainerConfigError", err);
         else { /* the first list is under way: no fault of the pod's */
             kerr_free(err);
+            err = NULL;
             worker_wake(w, 200);
             goto out;
         }

@@ -86,11 +86,15 @@ pod_note_ends(struct pod_worker *w, const struct rt_pod *rt)
         const struct rt_container *c = &rt->containers[i];
         const struct container_record *r;
         AUTO_SBUF text = { 0 };
+        bool noted;
 
         if (c->state != RT_EXITED || pod_newest(rt, c->name, NULL) != c)
             continue;
-        r = pod_record_find(&w->rec, c->name); /* only this thread changes ended_id */
-        if (r && str_eq(r->ended_id, c->id))
+        worker_lock(w);
+        r = pod_record_find(&w->rec, c->name);
+        noted = r && str_eq(r->ended_id, c->id);
+        worker_unlock(w);
+        if (noted)
             continue;
         prober_end_container(w->k->prober, w->uid, c->name);
         termination_message(c, rt->ncontainers, &text);
