@@ -32,7 +32,7 @@ const struct controller_row controller_rows[] = {
     { "ttl-after-finished-controller", "ttl-after-finished", "ttl-after-finished-controller", false, ttl_after_finished_start },
     { "statefulset-controller", "statefulset", "statefulset-controller", false, NOT_HERE },
     { "daemonset-controller", "daemonset", "daemon-set-controller", false, NOT_HERE },
-    { "cronjob-controller", "cronjob", "cronjob-controller", false, NOT_HERE },
+    { "cronjob-controller", "cronjob", "cronjob-controller", false, cronjob_start, NULL, controller_free_state },
 
     /* known names; not part of this build */
     { "endpointslice-mirroring-controller", "endpointslicemirroring", "endpointslicemirroring-controller", false, NOT_HERE },

@@ -4,6 +4,7 @@
 #define CKUBE_TESTS_CONTROLLER_GOLDEN_ROWS_H
 
 #include "controller-manager/clusterrole_aggregation.h"
+#include "controller-manager/cronjob.h"
 #include "controller-manager/deployment.h"
 #include "controller-manager/endpoints.h"
 #include "controller-manager/endpointslice.h"
@@ -261,6 +262,16 @@ golden_clusterrole_aggregation(struct golden *g)
     object_list_done(&p.all);
 }
 
+static void
+golden_cronjob(struct golden *g)
+{
+    struct cronjob_picture p = { .cronjob = golden_first(g, "CronJob") };
+
+    golden_kind(g, "Job", &p.jobs);
+    golden_print(g, cronjob_decide(&p, "ns/c", g->now));
+    cronjob_picture_done(&p);
+}
+
 static const struct golden_row golden_rows[] = {
     { "clusterrole-aggregation", golden_clusterrole_aggregation },
     { "endpoints", golden_endpoints },
@@ -274,6 +285,7 @@ static const struct golden_row golden_rows[] = {
     { "pod-gc", golden_pod_gc },
     { "taint-eviction", golden_taint_eviction },
     { "ttl-after-finished", golden_ttl_after_finished },
+    { "cronjob", golden_cronjob },
     { "deployment", golden_deployment },
     { "replicaset", golden_replicaset },
 };
