@@ -374,13 +374,18 @@ struct relay {
     char *url;
     struct http_header *headers;
     bool started, paused;
+    int refused;        /* a log request the kubelet answered with this code: its words become a Status */
+    struct sbuf reason;
 };
+
+enum { REASON_MAX = 64 * 1024 };
 
 static void
 relay_done(struct relay *relay)
 {
     free(relay->url);
     free(relay->headers);
+    sbuf_done(&relay->reason);
     free(relay);
 }
 
@@ -402,6 +407,11 @@ relay_headers(struct http_fetch *f, int code, const struct http_header *headers,
     struct http_header *out = arena_alloc(relay->r->arena, (n + 1) * sizeof *out);
     size_t count = end_to_end(headers, n, out, false);
 
+    if (code >= 300 && strcmp(relay->r->info.subresource, "log") == 0) {
+        relay->refused = code;
+        relay->reason.max = REASON_MAX;
+        return;
+    }
     relay->started = true;
     relay->r->code = code;
     http_reply_start(relay->r->stream, code, out, count);
@@ -412,6 +422,10 @@ relay_data(struct http_fetch *f, const char *data, size_t len, void *arg)
 {
     struct relay *relay = arg;
 
+    if (relay->refused) {
+        sbuf_add(&relay->reason, data, len);
+        return;
+    }
     http_reply_write(relay->r->stream, data, len);
     if (http_reply_full(relay->r->stream)) {
         relay->paused = true;
@@ -426,7 +440,12 @@ relay_end(struct http_fetch *f, struct kerr *err, void *arg)
     struct api_request *r = relay->r;
 
     http_stream_on_close(r->stream, NULL, NULL);
-    if (!relay->started) {
+    if (relay->refused) {
+        kerr_free(err);
+        err = kerr_new(kerr_reason_from(NULL, relay->refused), "%s", sbuf_str(&relay->reason));
+        err->http_code = relay->refused;
+        request_fail(r, err);
+    } else if (!relay->started) {
         request_fail(r, err ? kerr_wrap(err, "error trying to reach the backend") : kerr_new(KERR_UNAVAILABLE, "the backend gave no answer"));
     } else {
         if (err) {
