@@ -29,7 +29,7 @@ struct kerr *write_prepare_update(struct api_request *r, struct object *obj, con
 /* Who writes what, for managed.h. */
 struct managed_request write_managed_request(struct api_request *r, int64_t now_us);
 /* True when the object is being deleted and nothing holds it any more. */
-bool write_should_delete(const struct object *obj);
+bool write_should_delete(const struct api_request *r, const struct object *obj);
 
 /* Stores a prepared object: 201 and the record, or the error. Used by create, create-on-update and apply. */
 struct kerr *write_store_create(struct api_request *r, struct object *obj, struct record **ret) MUST_CHECK;

@@ -401,11 +401,12 @@ write_prepare_update(struct api_request *r, struct object *obj, const struct obj
 }
 
 bool
-write_should_delete(const struct object *obj)
+write_should_delete(const struct api_request *r, const struct object *obj)
 {
     const struct object_meta *meta = object_meta(obj);
+    const struct strategy *s = r->resource->strategy;
 
-    return meta->deletion_timestamp && meta->finalizers.len == 0 &&
+    return meta->deletion_timestamp && meta->finalizers.len == 0 && !(s->holds && s->holds(object_body(obj))) &&
            (!meta->deletion_grace_period_seconds || *meta->deletion_grace_period_seconds == 0);
 }
 

@@ -45,7 +45,7 @@ change_step(const struct record *current, struct sbuf *ret_json, void *arg)
     err = c->apply(c->r, obj, c->arg);
     if (!err && c->validate)
         err = write_prepare_update(c->r, obj, old, true);
-    if (!err && !write_should_delete(obj))
+    if (!err && !write_should_delete(c->r, obj))
         write_encode(c->r, obj, ret_json);
     return err;
 }

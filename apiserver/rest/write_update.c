@@ -155,7 +155,7 @@ update_once(const struct record *current, struct sbuf *ret_json, void *arg)
     u->created = false;
     u->result = steal_ptr(obj);
     u->old = steal_ptr(old);
-    if (!write_should_delete(u->result))
+    if (!write_should_delete(r, u->result))
         write_encode(r, u->result, ret_json);
     return NULL;
 }
