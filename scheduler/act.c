@@ -53,6 +53,20 @@ job_free(struct sched_job *j)
     free(j);
 }
 
+/* Jobs that have not begun when the daemon stops are left to the next leader. */
+static bool
+too_late(struct sched_job *j)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&j->s->lock);
+    stopping = j->s->stopping;
+    pthread_mutex_unlock(&j->s->lock);
+    if (stopping)
+        job_free(j);
+    return stopping;
+}
+
 /* --- status --- */
 
 static void
@@ -87,6 +101,8 @@ report_job(void *arg)
     AUTO_SBUF patch = { 0 };
     struct kerr *err;
 
+    if (too_late(j))
+        return;
     condition_patch(j, &patch);
     err = rest_patch(j->s->opts.rest, object_kind(j->pod), object_namespace(j->pod), object_name(j->pod), REST_PATCH_STRATEGIC, sbuf_str(&patch),
                      patch.len, &opts, NULL);
@@ -162,6 +178,8 @@ preempt_job(void *arg)
 {
     struct sched_job *j = arg;
 
+    if (too_late(j))
+        return;
     for (uint32_t i = 0; i < j->nvictims; i++)
         evict(j, j->victims[i]);
     pthread_mutex_lock(&j->s->lock);
@@ -215,7 +233,11 @@ bind_job(void *arg)
     struct sched_job *j = arg;
     struct scheduler *s = j->s;
     const struct object_meta *meta = object_meta(j->pod);
-    struct kerr *err = rest_bind_pod(s->opts.rest, meta->namespace, meta->name, meta->uid, j->node);
+    struct kerr *err;
+
+    if (too_late(j))
+        return;
+    err = rest_bind_pod(s->opts.rest, meta->namespace, meta->name, meta->uid, j->node);
 
     if (err) {
         AUTO_FREE char *message = xasprintf("binding rejected: %s", err->message);

@@ -18,7 +18,7 @@ static const struct flag misc_flags[] = {
 
 static const struct flag deprecated_flags[] = {
     { "kubeconfig", FLAG_STRING, O(kubeconfig), NULL, "Path to kubeconfig file with authorization and master location information." },
-    { "kube-api-qps", FLAG_FLOAT, O(qps), "50", "QPS to use while talking with kubernetes apiserver." },
+    { "kube-api-qps", FLAG_FLOAT, O(qps), "0", "QPS to use while talking with kubernetes apiserver; 0 is no limit." },
     { "kube-api-burst", FLAG_I32, O(burst), "100", "Burst to use while talking with kubernetes apiserver." },
     { "kube-api-content-type", FLAG_STRING, O(content_type), "application/vnd.kubernetes.protobuf", "Content type of requests sent to apiserver." },
 };
@@ -400,7 +400,7 @@ read_file(struct scheduler_config *c, struct flags *fs, const struct config_file
         return kerr_new(KERR_INVALID, "extenders are not supported");
     if (config_i64(f, "parallelism", 16) <= 0)
         return kerr_new(KERR_INVALID, "parallelism: Invalid value: %lld: should be an integer value greater than zero", (long long)config_i64(f, "parallelism", 16));
-    c->qps = config_float(f, "clientConnection.qps", 50);
+    c->qps = config_float(f, "clientConnection.qps", 0);
     c->burst = (int32_t)config_i64(f, "clientConnection.burst", 100);
     c->leader_elect = config_bool(f, "leaderElection.leaderElect", true);
     c->lease_duration_ms = config_duration_ms(f, "leaderElection.leaseDuration", 15000);

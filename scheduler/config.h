@@ -10,7 +10,7 @@
 
 struct scheduler_config {
     char *config_file, *kubeconfig, *master, *write_config_to;
-    double qps;
+    double qps; /* 0 = no limit: the apiserver says when it is too much */
     int32_t burst;
     char *content_type;
     bool leader_elect;

@@ -167,23 +167,27 @@ void
 scheduler_start(struct scheduler *s)
 {
     pthread_mutex_lock(&s->lock);
-    s->started = true;
+    if (!s->stopping) { /* the lease may come while the daemon stops */
+        if (pthread_create(&s->thread, NULL, scheduling_thread, s) != 0)
+            abort(); /* no thread to be had: as bad as no memory */
+        s->running = true;
+    }
     pthread_mutex_unlock(&s->lock);
-    if (pthread_create(&s->thread, NULL, scheduling_thread, s) != 0)
-        abort(); /* no thread to be had: as bad as no memory */
-    s->running = true;
 }
 
 void
 scheduler_stop(struct scheduler *s)
 {
+    bool running;
+
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
+    running = s->running;
+    s->running = false;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
-    if (s->running)
+    if (running)
         pthread_join(s->thread, NULL);
-    s->running = false;
     pool_free(s->pool);
     s->pool = NULL;
 }

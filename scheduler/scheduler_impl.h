@@ -47,12 +47,11 @@ struct scheduler {
     struct events *events; /* of the first profile */
     struct events **profile_events;
     struct pool *pool;
-    pthread_t thread;
-    bool running;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, started;
+    bool stopping, running;
+    pthread_t thread; /* when running */
     struct nodes *nodes;
     struct pod_queue *queue;
     struct known_pod *pods, *nominated;
@@ -60,8 +59,7 @@ struct scheduler {
     unsigned binding, reporting; /* jobs of the pool */
     struct attempt *newest, *oldest;
     unsigned ndetails;
-    struct informer *claims, *classes, *nodes_informer;
-    void (*collector)(struct sbuf *out, void *arg);
+    struct informer *claims, *classes; /* set once */
 };
 
 #define MAX_BINDING 512    /* bindings under way; then the scheduling thread waits */

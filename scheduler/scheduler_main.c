@@ -57,6 +57,8 @@ leading(void *arg)
 {
     struct program *p = arg;
 
+    if (daemon_stopping(p->daemon))
+        return;
     log_info("Leading; scheduling starts");
     scheduler_start(p->scheduler);
 }
@@ -106,7 +108,6 @@ start_leading(struct program *p)
 static struct kerr *
 start(struct program *p)
 {
-    /* The configured rate holds for what the scheduler asks on its own; a rate below what bindings need is its owner's wish. */
     struct rest_options opts = { .component = "kube-scheduler", .qps = p->config.qps, .burst = p->config.burst, .max_connections = 32 };
     struct scheduler_options so = { .resources = p->resources, .profiles = p->config.profiles, .nprofiles = p->config.nprofiles, .limits = p->config.limits };
     AUTO_SBUF configz = { 0 };
@@ -137,9 +138,9 @@ start(struct program *p)
 static void
 stop(struct program *p)
 {
-    leader_free(p->leader); /* gives the lease back */
     if (p->scheduler)
         scheduler_stop(p->scheduler);
+    leader_free(p->leader); /* gives the lease back, now that nothing is under way */
     informers_free(p->informers);
     events_free(p->lease_events);
 }

@@ -124,6 +124,10 @@ req -X DELETE "$pods/second?gracePeriodSeconds=0" -o /dev/null # as the kubelet 
 until_true on vip good
 on thief null || fail "the room was taken by a pod of lower priority"
 
+echo "pods that ended hold nothing"
+curl -sk -H "Authorization: Bearer admin-token" -X PATCH -H 'Content-Type: application/merge-patch+json' "$pods/vip/status" -o /dev/null -d '{"status":{"phase":"Succeeded"}}'
+until_true on thief good
+
 echo "the next scheduler takes over; none is bound twice"
 start_scheduler two "$two"
 until_true curl -skf "https://127.0.0.1:$two/readyz"
