@@ -385,6 +385,8 @@ observe(struct scheduler *s)
     namespaces = informers_get(set, &other);
     other.kind = api_kind_find("v1", "PersistentVolumeClaim");
     s->claims = informers_get(set, &other);
+    other.kind = api_kind_find("policy/v1", "PodDisruptionBudget");
+    s->budgets = informers_get(set, &other);
     other.kind = api_kind_find("storage.k8s.io/v1", "StorageClass");
     s->classes = informers_get(set, &other);
     informer_add_handler(nodes, &(struct informer_handler){ node_add, node_update, node_remove, NULL, s });

@@ -10,13 +10,27 @@
 struct candidate {
     uint32_t row;
     struct pod_info **victims;
-    uint32_t nvictims;
+    uint32_t nvictims, nviolating; /* of budgets */
 };
+
+struct budget {
+    const char *namespace;
+    const struct label_query *labels;
+    int32_t allowed, left;
+};
+
 
 /* Reasons of nodes where it does not help, by text. */
 struct tally {
     struct reason_count items[MAX_REASONS];
     uint32_t len;
+};
+
+struct search {
+    struct cycle *c;
+    struct tally *why_not;
+    struct budget *budgets;
+    size_t nbudgets;
 };
 
 static void
@@ -66,43 +80,81 @@ fits(struct cycle *c, uint32_t row, struct tally *why_not)
     return ok;
 }
 
+/* Would the going of this pod, after those asked about before, break a budget? */
+static bool
+breaks_budget(struct search *s, const struct pod_info *p)
+{
+    bool broken = false;
+
+    for (size_t i = 0; i < s->nbudgets; i++) {
+        struct budget *b = &s->budgets[i];
+
+        if (str_eq(b->namespace, p->namespace) && label_query_matches(b->labels, &p->pod->metadata.labels) && --b->left < 0)
+            broken = true;
+    }
+    return broken;
+}
+
+/* Those that break budgets first, to be given back first; each part stays in its order. Returns how many. */
+static uint32_t
+violators_first(struct search *s, struct pod_info **pods, uint32_t n)
+{
+    struct pod_info **rest = arena_alloc(s->c->arena, (n + 1) * sizeof(*rest));
+    uint32_t nviolators = 0, nrest = 0;
+
+    for (size_t i = 0; i < s->nbudgets; i++)
+        s->budgets[i].left = s->budgets[i].allowed;
+    for (uint32_t i = 0; i < n; i++) {
+        if (breaks_budget(s, pods[i]))
+            pods[nviolators++] = pods[i];
+        else
+            rest[nrest++] = pods[i];
+    }
+    memcpy(pods + nviolators, rest, nrest * sizeof(*rest));
+    return nviolators;
+}
+
 /* Takes all lower pods away, then gives back, the most important first, whoever leaves room enough. */
 static bool
-try_row(struct cycle *c, uint32_t row, struct candidate *ret, struct tally *why_not)
+try_row(struct search *s, uint32_t row, struct candidate *ret)
 {
+    struct cycle *c = s->c;
     const struct row_pods *pods = &c->nodes->pods[row];
     struct pod_info **lower = arena_alloc(c->arena, (pods->len + 1) * sizeof(*lower));
     const char *node = c->nodes->name[row];
-    uint32_t n = 0;
+    uint32_t n = 0, nviolators;
     bool ok;
 
     for (uint32_t i = 0; i < pods->len; i++)
         if (pods->items[i]->priority < c->pod->priority)
             lower[n++] = pod_info_ref(pods->items[i]);
     if (n == 0) {
-        count_reason(why_not, "No preemption victims found for incoming pod");
+        count_reason(s->why_not, "No preemption victims found for incoming pod");
         return false;
     }
     qsort(lower, n, sizeof(*lower), by_importance);
+    nviolators = violators_first(s, lower, n);
     for (uint32_t i = 0; i < n; i++)
         nodes_del_pod(c->nodes, lower[i]);
-    ok = fits(c, row, why_not);
+    ok = fits(c, row, s->why_not);
     *ret = (struct candidate){ .row = row, .victims = arena_alloc(c->arena, (n + 1) * sizeof(*ret->victims)) };
     for (uint32_t i = 0; i < n; i++) {
         nodes_add_pod(c->nodes, lower[i], node);
         if (ok && !fits(c, row, NULL)) {
             nodes_del_pod(c->nodes, lower[i]);
             ret->victims[ret->nvictims++] = lower[i];
+            ret->nviolating += i < nviolators;
         }
     }
     for (uint32_t i = 0; i < ret->nvictims; i++)
         nodes_add_pod(c->nodes, ret->victims[i], node);
+    qsort(ret->victims, ret->nvictims, sizeof(*ret->victims), by_importance);
     for (uint32_t i = 0; i < n; i++)
         pod_info_unref(lower[i]); /* the columns hold them */
     return ok;
 }
 
-/* Upstream's order: lowest highest priority, lowest sum of priorities, fewest, latest start of the most important one. */
+/* Upstream's order: fewest broken budgets, lowest highest priority, lowest sum of priorities, fewest, latest start of the most important one. */
 static bool
 better(const struct candidate *a, const struct candidate *b)
 {
@@ -110,6 +162,8 @@ better(const struct candidate *a, const struct candidate *b)
 
     if (a->nvictims == 0 || b->nvictims == 0)
         return a->nvictims < b->nvictims;
+    if (a->nviolating != b->nviolating)
+        return a->nviolating < b->nviolating;
     if (a->victims[0]->priority != b->victims[0]->priority)
         return a->victims[0]->priority < b->victims[0]->priority;
     for (uint32_t i = 0; i < a->nvictims; i++)
@@ -142,8 +196,9 @@ room_is_being_made(const struct cycle *c)
 }
 
 static bool
-find(struct cycle *c, struct candidate *best, struct tally *why_not)
+find(struct search *s, struct candidate *best)
 {
+    struct cycle *c = s->c;
     uint32_t n = c->nodes->nlive, first = n ? (uint32_t)rng_below(c->rng, n) : 0, found = 0, enough = n / 10 > MIN_CANDIDATES ? n / 10 : MIN_CANDIDATES;
     /* The columns' list stays as it is: nodes do not come or go here. */
     for (uint32_t i = 0; i < n && found < enough; i++) {
@@ -151,20 +206,39 @@ find(struct cycle *c, struct candidate *best, struct tally *why_not)
         struct candidate one;
 
         if (c->pre_message || c->verdicts[row].unresolvable)
-            count_reason(why_not, "Preemption is not helpful for scheduling");
-        else if (try_row(c, row, &one, why_not) && (++found == 1 || better(&one, best)))
+            count_reason(s->why_not, "Preemption is not helpful for scheduling");
+        else if (try_row(s, row, &one) && (++found == 1 || better(&one, best)))
             *best = one;
     }
     return found > 0;
 }
 
+static void
+take_budgets(struct search *s, const struct budgets *from)
+{
+    struct arena *a = s->c->arena;
+
+    s->budgets = arena_alloc(a, (from->len + 1) * sizeof(*s->budgets));
+    for (size_t i = 0; i < from->len; i++) {
+        const struct pod_disruption_budget *b = OBJECT_BODY(from->items[i], pod_disruption_budget);
+        struct label_query *q;
+        struct kerr *err = b->spec.selector ? label_query_from(b->spec.selector, a, &q) : NULL;
+
+        if (b->spec.selector && !err)
+            s->budgets[s->nbudgets++] = (struct budget){ b->metadata.namespace, q, b->status.disruptions_allowed, 0 };
+        kerr_free(err); /* the apiserver validates; a bad selector covers no pod */
+    }
+}
+
 void
-preempt(struct cycle *c, struct preemption *ret)
+preempt(struct cycle *c, const struct budgets *budgets, struct preemption *ret)
 {
     struct tally why_not = { .len = 0 };
+    struct search search = { .c = c, .why_not = &why_not };
     struct candidate best = { .row = ROW_NONE };
 
     *ret = (struct preemption){ .row = ROW_NONE };
+    take_budgets(&search, budgets);
     sbuf_adds(&ret->message, " no new claims to deallocate");
     if (!(c->profile->enabled & (1u << PLUGIN_DEFAULT_PREEMPTION))) {
         sbuf_addc(&ret->message, '.');
@@ -173,7 +247,7 @@ preempt(struct cycle *c, struct preemption *ret)
     } else if (room_is_being_made(c)) {
         ret->keep_nomination = true;
         sbuf_adds(&ret->message, ", preemption: not eligible due to a terminating pod on the nominated node.");
-    } else if (find(c, &best, &why_not)) {
+    } else if (find(&search, &best)) {
         ret->row = best.row;
         ret->nvictims = best.nvictims;
         ret->victims = xcalloc(best.nvictims + 1, sizeof(*ret->victims));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* preempt.h - DefaultPreemption, decided: which pods of lower priority would have to go so that a refused pod fits.
- * Pure: tries it on the columns and puts everything back.  Budgets (PodDisruptionBudget) are the caller's to know. */
+ * Pure: tries it on the columns and puts everything back.  Pods under an exhausted PodDisruptionBudget go last, not never. */
 #ifndef CKUBE_SCHEDULER_PREEMPT_H
 #define CKUBE_SCHEDULER_PREEMPT_H
 
@@ -15,8 +15,13 @@ struct preemption {
     struct sbuf message; /* " no new claims to deallocate, preemption: ..." when row is ROW_NONE */
 };
 
+struct budgets { /* the PodDisruptionBudgets; borrowed */
+    const struct object *const *items;
+    size_t len;
+};
+
 /* c is a cycle that chose nothing, not done yet. */
-void preempt(struct cycle *c, struct preemption *ret);
+void preempt(struct cycle *c, const struct budgets *budgets, struct preemption *ret);
 void preemption_done(struct preemption *p);
 
 #endif

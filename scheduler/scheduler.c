@@ -24,6 +24,7 @@ static void
 refused(struct scheduler *s, struct known_pod *k, struct cycle *c)
 {
     struct preemption p;
+    AUTO_OBJECT_LIST budgets = { 0 };
     AUTO_SBUF message = { 0 };
     uint64_t now = clock_mono_ms();
 
@@ -34,7 +35,8 @@ refused(struct scheduler *s, struct known_pod *k, struct cycle *c)
         act_report(s, k, "Unschedulable", sbuf_str(&message), true);
         return;
     }
-    preempt(c, &p);
+    informer_list(s->budgets, NULL, &budgets);
+    preempt(c, &(struct budgets){ (const struct object *const *)budgets.items, budgets.len }, &p);
     cycle_message(c, &message);
     sbuf_adds(&message, sbuf_str(&p.message));
     pod_queue_refused(s->queue, k->queued, c->rejecting, now);

@@ -59,7 +59,7 @@ struct scheduler {
     unsigned binding, reporting; /* jobs of the pool */
     struct attempt *newest, *oldest;
     unsigned ndetails;
-    struct informer *claims, *classes; /* set once */
+    struct informer *claims, *classes, *budgets; /* set once */
 };
 
 #define MAX_BINDING 512    /* bindings under way; then the scheduling thread waits */

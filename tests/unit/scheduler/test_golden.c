@@ -29,6 +29,8 @@ struct world {
     struct pod_info *waiting[64];
     size_t nwaiting;
     struct strlist claims; /* ns/name=state */
+    struct object *budgets[8];
+    size_t nbudgets;
     struct rng rng;
 };
 
@@ -52,6 +54,9 @@ take(const char *json, size_t len, void *arg)
         const char *state = OBJECT_BODY(obj, persistent_volume_claim)->spec.volume_name;
 
         strlist_add_take(&w->claims, xasprintf("%s/%s=%s", object_namespace(obj), object_name(obj), str_empty(state) ? "unbound" : "bound"));
+    } else if (OBJECT_BODY(obj, pod_disruption_budget)) {
+        assert_true(w->nbudgets < ARRAY_LEN(w->budgets));
+        w->budgets[w->nbudgets++] = object_ref(obj);
     } else if (OBJECT_BODY(obj, pod)) {
         const char *node;
 
@@ -90,7 +95,7 @@ decide(struct world *w, struct pod_info *p, struct sbuf *out)
         sbuf_addf(out, " -> %s\n", w->nodes->name[c.chosen]);
         nodes_add_pod(w->nodes, p, w->nodes->name[c.chosen]);
     } else {
-        preempt(&c, &pre);
+        preempt(&c, &(struct budgets){ (const struct object *const *)w->budgets, w->nbudgets }, &pre);
         sbuf_adds(out, ": ");
         cycle_message(&c, out);
         sbuf_addf(out, "%s\n", sbuf_str(&pre.message));
@@ -154,6 +159,8 @@ run_case(const char *name)
         fail_msg("%s: %s", out_path, err->message);
     if (strcmp(sbuf_str(&out), expected) != 0)
         fail_msg("%s\n--- expected\n%s--- got\n%s", name, expected, sbuf_str(&out));
+    for (size_t i = 0; i < w.nbudgets; i++)
+        object_unref(w.budgets[i]);
     nodes_free(w.nodes);
     resource_names_free(w.names);
     scheduler_config_done(&config);
