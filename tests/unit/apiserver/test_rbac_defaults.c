@@ -166,6 +166,9 @@ by_text(const void *a, const void *b)
 
 /* What came after the reference was written (1.26). */
 static const char *const since[][2] = {
+    { "/system:controller:node-controller: ", " networking.k8s.io/clustercidrs" },
+    { "/system:controller:node-controller: get ", "core/pods" },
+    { "/system:controller:node-controller: patch ", "core/pods/status" },
     { "/system:aggregate-to-edit: ", " resource.k8s.io/" },
     { "/system:aggregate-to-view: ", " resource.k8s.io/" },
     { "/system:basic-user: ", " authentication.k8s.io/selfsubjectreviews" },
