@@ -52,6 +52,7 @@ start(void *arg)
     pthread_setname_np(pthread_self(), "starter");
     if (!rest_wait(kcm.rest, daemon_stop_flag(kcm.daemon), on_waiting, NULL))
         return NULL;
+    daemon_waiting(kcm.daemon, "kube-apiserver", NULL);
     if (!o->leader_elect) {
         manager_start(kcm.manager);
         return NULL;

@@ -354,11 +354,22 @@ kept_in_full(const char *group, const char *kind)
     return false;
 }
 
+/* The graph needs names, uids, owners, finalizers and versions. */
+static void
+keep_graph_only(struct object *obj)
+{
+    struct object_meta *meta = object_meta(obj);
+
+    meta->labels = (struct string_map){ 0 };
+    meta->annotations = (struct string_map){ 0 };
+    meta->self_link = meta->generate_name = NULL;
+}
+
 static struct informer *
 informer_for(struct controller *c, const struct api_kind *kind)
 {
     const struct api_kind *full = kept_in_full(kind->group, kind->kind) ? api_kind_by_resource(kind->group, kind->version, kind->plural) : NULL;
-    struct informer_config cfg = { .kind = full ? full : kind, .metadata_only = !full };
+    struct informer_config cfg = { .kind = full ? full : kind, .metadata_only = !full, .transform = full ? NULL : keep_graph_only };
 
     return informers_get(c->informers, &cfg);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller-manager/manager.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 #include "common/base/clock.h"
@@ -128,9 +129,9 @@ take_identities(struct manager *m)
     for (size_t i = 0; i < m->len; i++) {
         for (;;) {
             struct kerr *err = set_up(m, &m->controllers[i]);
+            daemon_waiting(m->daemon, "kube-apiserver", err); /* NULL: it is well again */
             if (!err)
                 break;
-            daemon_waiting(m->daemon, "kube-apiserver", err);
             kerr_free(err);
             wait_a_second(m);
             if (daemon_stopping(m->daemon))
@@ -140,21 +141,13 @@ take_identities(struct manager *m)
     return true;
 }
 
-static void
-on_trouble(const char *what, const struct kerr *why, void *arg)
-{
-    struct manager *m = arg;
-
-    if (why)
-        daemon_waiting(m->daemon, what, why);
-}
-
 static struct kerr *
 start_controllers(struct manager *m)
 {
     for (size_t i = 0; i < m->len && !daemon_stopping(m->daemon);) {
         struct kerr *err = m->controllers[i].row->start(&m->controllers[i]);
         if (!err) {
+            daemon_waiting(m->daemon, "kube-apiserver", NULL);
             i++;
             continue;
         }
@@ -193,6 +186,7 @@ run(void *arg)
             c->row->run(c);
         loop_call(informers_loop(m->informers), controller_timer_start, c);
     }
+    malloc_trim(0); /* the first lists came as text: that memory is not needed again */
     return NULL;
 }
 
@@ -216,7 +210,7 @@ manager_start(struct manager *m)
         return;
     }
     m->informers = informers_new(m->rest, NULL);
-    informers_on_trouble(m->informers, on_trouble, m);
+    informers_on_trouble(m->informers, daemon_waiting_fn, m->daemon);
     choose(m);
     int rc = pthread_create(&m->thread, NULL, run, m);
     if (rc) {
