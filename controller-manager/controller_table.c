@@ -30,9 +30,9 @@ const struct controller_row controller_rows[] = {
     { "clusterrole-aggregation-controller", "clusterrole-aggregation", "clusterrole-aggregation-controller", false,
       clusterrole_aggregation_start },
     { "ttl-after-finished-controller", "ttl-after-finished", "ttl-after-finished-controller", false, ttl_after_finished_start },
-    { "statefulset-controller", "statefulset", "statefulset-controller", false, NOT_HERE },
-    { "daemonset-controller", "daemonset", "daemon-set-controller", false, NOT_HERE },
-    { "cronjob-controller", "cronjob", "cronjob-controller", false, cronjob_start, NULL, controller_free_state },
+    { "statefulset-controller", "statefulset", "statefulset-controller", false, statefulset_start, NULL, controller_free_state },
+    { "daemonset-controller", "daemonset", "daemon-set-controller", false, daemonset_start, NULL, daemonset_stop },
+    { "cronjob-controller", "cronjob", "cronjob-controller", false, cronjob_start, NULL, cronjob_stop },
 
     /* known names; not part of this build */
     { "endpointslice-mirroring-controller", "endpointslicemirroring", "endpointslicemirroring-controller", false, NOT_HERE },

@@ -17,6 +17,8 @@ void garbage_collector_stop(struct controller *c);
 void node_lifecycle_stop(struct controller *c);
 void taint_eviction_stop(struct controller *c);
 void pod_gc_stop(struct controller *c);
+void cronjob_stop(struct controller *c);
+void daemonset_stop(struct controller *c);
 void job_stop(struct controller *c);
 void controller_free_state(struct controller *c); /* stop() of those whose state is one block */
 

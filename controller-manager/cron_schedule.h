@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* cron_schedule.h - "0,30 8-18 * * MON-FRI", "@daily", "@every 1h": when a CronJob is due, in a time zone.
- * As upstream's parser (robfig/cron v3 standard): five fields, names, ranges, steps; day of month and day of week are
- * joined by "or" when both are restricted.  Pure, but for reading the zone's file once. */
+/* cron_schedule.h - the five cron fields, with names, ranges, steps, and @hourly, @daily, @weekly, @monthly, @yearly,
+ * @every 1h30m; the same as upstream reads them (github.com/robfig/cron).  Pure. */
 #ifndef CKUBE_CONTROLLER_MANAGER_CRON_SCHEDULE_H
 #define CKUBE_CONTROLLER_MANAGER_CRON_SCHEDULE_H
 
@@ -10,20 +9,24 @@
 
 #include "common/base/kerr.h"
 
-struct cron_zone; /* offsets from UTC by time */
-/* "" or NULL: the machine's own (/etc/localtime, else UTC); "Etc/UTC", "Europe/Berlin": from /usr/share/zoneinfo. */
-struct kerr *cron_zone_load(const char *name, struct cron_zone **ret) MUST_CHECK;
-void cron_zone_free(struct cron_zone *z);
-DEFINE_AUTO(cron_zone)
-int64_t cron_zone_offset(const struct cron_zone *z, int64_t unix_s); /* NULL = UTC */
+struct time_zone;
 
 struct cron_schedule {
-    uint64_t minutes, hours, days, months, weekdays; /* bit sets */
-    bool any_day, any_weekday;                       /* written as a star */
-    int64_t every_s;                                 /* @every; else 0 */
+    uint64_t minute, hour, day, month, weekday; /* bit n: at n */
+    bool any_day, any_weekday; /* "*": then only the other of the two counts; else either does */
+    int64_t every_s;           /* @every; 0 = the fields */
 };
-struct kerr *cron_parse(const char *text, struct cron_schedule *ret) MUST_CHECK;
-/* The first time after `after`, or 0 when there is none within five years. */
-int64_t cron_next(const struct cron_schedule *s, const struct cron_zone *z, int64_t after_unix_s);
+
+struct kerr *cron_schedule_parse(const char *text, struct cron_schedule *ret) MUST_CHECK;
+/* The first time after that instant; 0: none within five years (as 30 February). */
+int64_t cron_schedule_next(const struct cron_schedule *s, const struct time_zone *z, int64_t after_unix_s);
+
+/* --- the calendar --- */
+struct civil {
+    int64_t year;
+    int month, day, hour, minute, second, weekday; /* 1-12, 1-31, ...; Sunday is 0 */
+};
+int64_t civil_days(int64_t year, int month, int day); /* since 1970-01-01 */
+struct civil civil_from(int64_t seconds);
 
 #endif

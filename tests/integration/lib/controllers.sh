@@ -4,7 +4,7 @@
 #   names JOB | running JOB | pods_of JOB                pods with the label $pod_label=JOB (default job-name): names, without end, count
 #   run_pod POD; end_pod POD PHASE [CODE]                what a kubelet would report
 #   reap JOB                                             ends the pods that are being deleted, as a kubelet would
-#   until_is TEXT cmd...; until_sees RE cmd...           waits up to 30 s;   gone KIND NAME
+#   until_is TEXT cmd...; until_sees RE cmd...           waits up to 60 s;   gone KIND NAME
 kcm_pid='' pod_label=job-name
 
 start_controllers() {
@@ -46,11 +46,11 @@ reap() { # JOB
     done
 }
 
-until_is() { # TEXT COMMAND...: for at most 30 s
+until_is() { # TEXT COMMAND...: for at most 60 s
     local want=$1 out i
     shift
     lib_checks=$((lib_checks + 1))
-    for ((i = 0; i < 150; i++)); do
+    for ((i = 0; i < 300; i++)); do
         out=$("$@" 2>/dev/null) && [ "$out" = "$want" ] && return 0
         sleep 0.2
     done
@@ -62,7 +62,7 @@ until_sees() { # RE COMMAND...
     local want=$1 out i
     shift
     lib_checks=$((lib_checks + 1))
-    for ((i = 0; i < 150; i++)); do
+    for ((i = 0; i < 300; i++)); do
         out=$("$@" 2>/dev/null) && grep -qE -- "$want" <<<"$out" && return 0
         sleep 0.2
     done

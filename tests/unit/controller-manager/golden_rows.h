@@ -5,6 +5,7 @@
 
 #include "controller-manager/clusterrole_aggregation.h"
 #include "controller-manager/cronjob.h"
+#include "controller-manager/daemonset.h"
 #include "controller-manager/deployment.h"
 #include "controller-manager/endpoints.h"
 #include "controller-manager/endpointslice.h"
@@ -16,6 +17,7 @@
 #include "controller-manager/node_lifecycle.h"
 #include "controller-manager/pod_gc.h"
 #include "controller-manager/replicas.h"
+#include "controller-manager/statefulset.h"
 #include "controller-manager/taint_eviction.h"
 #include "controller-manager/ttl_after_finished.h"
 
@@ -263,16 +265,59 @@ golden_clusterrole_aggregation(struct golden *g)
 }
 
 static void
+golden_daemonset(struct golden *g)
+{
+    AUTO_FREE char *settled = golden_setting(g, "settled"), *held = golden_setting(g, "held");
+    struct daemonset_picture p = { .daemon_set = golden_first(g, "DaemonSet"), .can_adopt = true, .settled = !str_eq(settled, "false") };
+
+    if (held)
+        strlist_split(&p.held, held, ',');
+    golden_kind(g, "Node", &p.nodes);
+    golden_kind(g, "Pod", &p.pods);
+    golden_kind(g, "ControllerRevision", &p.revisions);
+    struct daemonset_plans plans = daemonset_decide(&p, "ns/agent", g->now);
+    golden_print(g, plans.pods);
+    sbuf_adds(&g->out, "-- then\n");
+    golden_print(g, plans.status);
+    daemonset_picture_done(&p);
+}
+
+static void
+golden_statefulset(struct golden *g)
+{
+    struct statefulset_picture p = { .set = golden_first(g, "StatefulSet"), .can_adopt = true };
+
+    golden_kind(g, "Pod", &p.pods);
+    golden_kind(g, "ControllerRevision", &p.revisions);
+    golden_kind(g, "PersistentVolumeClaim", &p.claims);
+    struct statefulset_plans plans = statefulset_decide(&p, "ns/web", g->now);
+    golden_print(g, plans.pods);
+    sbuf_adds(&g->out, "-- then\n");
+    golden_print(g, plans.status);
+    statefulset_picture_done(&p);
+}
+
+static void
 golden_cronjob(struct golden *g)
 {
-    struct cronjob_picture p = { .cronjob = golden_first(g, "CronJob") };
+    struct cronjob_picture p = { .cron_job = golden_first(g, "CronJob") };
+    AUTO(plan) *made = plan_new("ns/cj");
 
     golden_kind(g, "Job", &p.jobs);
-    golden_print(g, cronjob_decide(&p, "ns/c", g->now));
+    struct plan *jobs = cronjob_decide(&p, "ns/cj", g->now);
+    for (size_t i = 0; i < jobs->len; i++) /* golden_print() takes the plan; the status wants to see what was made */
+        if (jobs->items[i].verb == ACTION_CREATE)
+            plan_create(made, object_ref(jobs->items[i].object), "");
+    golden_print(g, jobs);
+    sbuf_adds(&g->out, "-- then\n");
+    golden_print(g, cronjob_status_decide(&p, made, "ns/cj"));
     cronjob_picture_done(&p);
 }
 
 static const struct golden_row golden_rows[] = {
+    { "cronjob", golden_cronjob },
+    { "daemonset", golden_daemonset },
+    { "statefulset", golden_statefulset },
     { "clusterrole-aggregation", golden_clusterrole_aggregation },
     { "endpoints", golden_endpoints },
     { "endpointslice", golden_endpointslice },
@@ -285,7 +330,6 @@ static const struct golden_row golden_rows[] = {
     { "pod-gc", golden_pod_gc },
     { "taint-eviction", golden_taint_eviction },
     { "ttl-after-finished", golden_ttl_after_finished },
-    { "cronjob", golden_cronjob },
     { "deployment", golden_deployment },
     { "replicaset", golden_replicaset },
 };

@@ -12,6 +12,7 @@
 #include "controller-manager/cron_schedule.h"
 #include "controller-manager/expectations.h"
 #include "controller-manager/manager.h"
+#include "controller-manager/time_zone.h"
 
 static void
 creations_and_deletions_are_waited_for(void **state)
@@ -64,17 +65,17 @@ schedules_name_their_next_time(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        AUTO(cron_zone) *z = NULL;
+        AUTO(time_zone) *z = NULL;
         struct cron_schedule s;
-        struct kerr *err = cron_zone_load(rows[i].zone, &z);
+        struct kerr *err = time_zone_load(rows[i].zone, &z);
         if (err && str_eq(rows[i].zone, "Europe/Berlin")) { /* no tzdata here */
             kerr_free(err);
             continue;
         }
         assert_null(err);
-        err = cron_parse(rows[i].schedule, &s);
+        err = cron_schedule_parse(rows[i].schedule, &s);
         assert_null(err);
-        assert_int_equal(cron_next(&s, z, rows[i].after), rows[i].want);
+        assert_int_equal(cron_schedule_next(&s, z, rows[i].after), rows[i].want);
     }
 }
 
@@ -82,11 +83,11 @@ static void
 bad_schedules_are_refused(void **state)
 {
     static const char *const bad[] = { "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 7",
-                                       "5-1 * * * *", "*/0 * * * *", "a * * * *", "1, * * * *", "@never", "@every 5ms", "1-2-3 * * * *" };
+                                       "5-1 * * * *", "*/0 * * * *", "a * * * *", "1, * * * *", "@never", "1-2-3 * * * *" };
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct cron_schedule s;
-        struct kerr *err = cron_parse(bad[i], &s);
+        struct kerr *err = cron_schedule_parse(bad[i], &s);
         assert_non_null(err);
         kerr_free(err);
     }
