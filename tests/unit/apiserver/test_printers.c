@@ -194,6 +194,52 @@ unknown_age_and_plain_kinds(void **state)
     check(rows + 2, 1);
 }
 
+#define Q(name, of) META("HorizontalPodAutoscaler", "autoscaling/v2", "") ",\"spec\":{\"scaleTargetRef\":{\"kind\":\"Deployment\",\"name\":\"d\"},\"maxReplicas\":3,\"metrics\":[" name "]},\"status\":{\"currentMetrics\":[" of "]}}"
+#define CPU(target) "{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":{" target "}}}"
+#define EXTERNAL(target) "{\"type\":\"External\",\"external\":{\"metric\":{\"name\":\"q\"},\"target\":{" target "}}}"
+#define HPA_CELLS(targets) "[\"x\",\"Deployment/d\",\"" targets "\",\"<unset>\",3,0,\"60s\"]"
+
+static void
+the_rest(void **state)
+{
+    static const struct row rows[] = {
+        { META("PersistentVolume", "v1", "") ",\"spec\":{\"capacity\":{\"storage\":\"1Gi\"},\"accessModes\":[\"ReadWriteMany\",\"ReadWriteOnce\"],"
+          "\"claimRef\":{\"namespace\":\"n\",\"name\":\"c\"},\"persistentVolumeReclaimPolicy\":\"Retain\",\"volumeMode\":\"Block\"},\"status\":{\"phase\":\"Bound\"}}",
+          "[\"x\",\"1Gi\",\"RWO,RWX\",\"Retain\",\"Bound\",\"n/c\",\"\",\"<unset>\",\"\",\"60s\",\"Block\"]" },
+        { META("PersistentVolumeClaim", "v1", "") ",\"spec\":{\"accessModes\":[\"ReadWriteOnce\"],\"storageClassName\":\"s\"},\"status\":{\"phase\":\"Pending\"}}",
+          "[\"x\",\"Pending\",\"\",\"\",\"\",\"s\",\"<unset>\",\"60s\",\"<unset>\"]" },
+        { META("PersistentVolumeClaim", "v1", ",\"deletionTimestamp\":\"2026-01-01T11:59:30Z\"") ",\"spec\":{\"volumeName\":\"v\"},\"status\":{\"phase\":\"Bound\","
+          "\"accessModes\":[\"ReadWriteOncePod\"],\"capacity\":{\"storage\":\"2Gi\"}}}",
+          "[\"x\",\"Terminating\",\"v\",\"2Gi\",\"RWOP\",\"\",\"<unset>\",\"60s\",\"<unset>\"]" },
+        { META("StorageClass", "storage.k8s.io/v1", "") ",\"provisioner\":\"p\",\"allowVolumeExpansion\":true}",
+          "[\"x\",\"p\",\"Delete\",\"Immediate\",true,\"60s\"]" },
+        { META("Ingress", "networking.k8s.io/v1", "") ",\"spec\":{\"rules\":[{\"host\":\"a\"},{\"host\":\"b\"},{\"host\":\"c\"},{\"host\":\"d\"}]},\"status\":{"
+          "\"loadBalancer\":{\"ingress\":[{\"ip\":\"1.2.3.4\"},{\"hostname\":\"h\"}]}}}",
+          "[\"x\",\"<none>\",\"a,b,c + 1 more...\",\"1.2.3.4,h\",\"80\",\"60s\"]" },
+        { META("Ingress", "networking.k8s.io/v1", "") ",\"spec\":{\"ingressClassName\":\"n\",\"tls\":[{}]}}", "[\"x\",\"n\",\"*\",\"\",\"80, 443\",\"60s\"]" },
+        { META("PodDisruptionBudget", "policy/v1", "") ",\"spec\":{\"maxUnavailable\":1},\"status\":{\"disruptionsAllowed\":2}}", "[\"x\",\"N/A\",\"1\",2,\"60s\"]" },
+        { Q("", ""), HPA_CELLS("<none>") },
+        { Q(CPU("\"averageUtilization\":50"), "{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"current\":{\"averageUtilization\":7}}}"), HPA_CELLS("cpu: 7%/50%") },
+        { Q(CPU("\"averageValue\":\"100m\""), ""), HPA_CELLS("cpu: <unknown>/100m") },
+        { Q(EXTERNAL("\"averageValue\":\"3\"") "," EXTERNAL("\"value\":\"4\"") "," CPU(""), ""), HPA_CELLS("<unknown>/3 (avg), <unknown>/4 + 1 more...") },
+        { META("ResourceQuota", "v1", "") ",\"status\":{\"hard\":{\"limits.cpu\":\"2\",\"pods\":\"5\"},\"used\":{\"pods\":\"1\"}}}",
+          "[\"x\",\"pods: 1/5\",\"limits.cpu: 0/2\",\"60s\"]" },
+        { META("ControllerRevision", "apps/v1", ",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"StatefulSet\",\"name\":\"s\",\"controller\":true}]")
+          ",\"revision\":4}", "[\"x\",\"statefulset.apps/s\",4,\"60s\"]" },
+        { META("CertificateSigningRequest", "certificates.k8s.io/v1", "") ",\"spec\":{\"signerName\":\"s\",\"username\":\"u\",\"expirationSeconds\":3600},\"status\":{"
+          "\"certificate\":\"YQ==\",\"conditions\":[{\"type\":\"Approved\"}]}}", "[\"x\",\"60s\",\"s\",\"u\",\"60m\",\"Approved,Issued\"]" },
+        { META("APIService", "apiregistration.k8s.io/v1", "") ",\"spec\":{\"service\":{\"namespace\":\"n\",\"name\":\"s\"}},\"status\":{\"conditions\":[{\"type\":\"Available\","
+          "\"status\":\"False\",\"reason\":\"R\"}]}}", "[\"x\",\"n/s\",\"False (R)\",\"60s\"]" },
+        { META("LimitRange", "v1", "") "}", "[\"x\",\"2026-01-01T11:59:00Z\"]" },
+        { META("ComponentStatus", "v1", "") ",\"conditions\":[{\"type\":\"Healthy\",\"status\":\"False\",\"message\":\"m\",\"error\":\"e\"}]}",
+          "[\"x\",\"Unhealthy\",\"m\",\"e\"]" },
+        { META("PriorityLevelConfiguration", "flowcontrol.apiserver.k8s.io/v1", "") ",\"spec\":{\"type\":\"Exempt\"}}",
+          "[\"x\",\"Exempt\",\"<none>\",\"<none>\",\"<none>\",\"<none>\",\"60s\"]" },
+    };
+    (void)state;
+    check(rows, ARRAY_LEN(rows));
+}
+
 int
 main(void)
 {
@@ -201,6 +247,7 @@ main(void)
         cmocka_unit_test(human_durations),
         cmocka_unit_test(pods),
         cmocka_unit_test(others),
+        cmocka_unit_test(the_rest),
         cmocka_unit_test(unknown_age_and_plain_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
