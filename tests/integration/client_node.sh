@@ -7,7 +7,7 @@ cache=$PWD/tests/.cache/client-node
 if [ ! -d "$cache/node_modules/@kubernetes/client-node" ]; then
     mkdir -p "$cache"
     if ! out=$(npm install --no-audit --no-fund --prefix "$cache" @kubernetes/client-node@1 2>&1); then
-        grep -qE 'ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|network' <<<"$out" && { echo "npm is out of reach"; exit 77; }
+        grep -qE "ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|network" <<<"$out" && { echo "npm is out of reach"; exit 77; }
         die "npm install: $out"
     fi
 fi

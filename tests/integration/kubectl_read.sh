@@ -193,6 +193,9 @@ event.events.k8s.io/p1.2" k get events.events.k8s.io -o name
 prints "Container image already present" k get events.events.k8s.io p1.1 -o 'jsonpath={.note}'
 prints "default-scheduler" k get events p1.2 -o 'jsonpath={.reportingComponent}'
 prints "event.events.k8s.io/p1.2" k get events.events.k8s.io --field-selector regarding.name=p1,reason=Scheduled -o name
+prints "event.events.k8s.io/p1.2 patched" k patch events.events.k8s.io p1.2 --type=merge -p '{"series":{"count":2,"lastObservedTime":"2026-01-01T00:00:05.000000Z"}}'
+prints "2 Scheduled" k get events p1.2 -o 'jsonpath={.series.count} {.reason}'
+sees '"type":"ADDED","object":\{"kind":"Event","apiVersion":"events.k8s.io/v1".*"note":"Successfully assigned' k get --raw '/apis/events.k8s.io/v1/namespaces/default/events?watch=1&resourceVersion=0&timeoutSeconds=1&fieldSelector=reason%3DScheduled'
 
 # --- explain
 sees '^KIND: +Pod$' k explain pod

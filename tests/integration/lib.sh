@@ -15,6 +15,7 @@
 set -uo pipefail
 lib_build=${BUILD:-build}
 lib_tools=$PWD/build/tools
+lib_home=${HOME:-/root}
 lib_checks=0 lib_failed=0 lib_clean=
 etcd_pid='' api_pid=''
 
@@ -129,7 +130,7 @@ kill_apiserver() { kill -KILL "$api_pid"; wait "$api_pid" 2>/dev/null; api_pid='
 
 need_kubectl() { # VERSION: sets $kubectl, and $helm to the helm that came along
     local out
-    if ! out=$(HOME=${lib_home:-/root} bash deploy/get-kubectl.sh "$1" "$lib_tools" 2>&1); then
+    if ! out=$(HOME=$lib_home bash deploy/get-kubectl.sh "$1" "$lib_tools" 2>&1); then
         grep -qE 'ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|network' <<<"$out" && { echo "npm is out of reach: ${out: -200}"; exit 77; }
         die "$out"
     fi
