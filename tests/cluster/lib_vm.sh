@@ -108,6 +108,7 @@ vm_start() {
         exec setsid nsenter --net="/run/netns/vmnet-$name" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child bash "$d/init.sh"
     ) >"$d/log" 2>&1 </dev/null &
     echo $! >"$d/pid"
+    disown $! # its end is no news
     for ((n = 0; n < 150; n++)); do
         kill -0 "$(cat "$d/pid")" 2>/dev/null || break
         vm_is_up "$name" 2>/dev/null && return 0
