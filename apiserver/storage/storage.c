@@ -325,7 +325,7 @@ storage_new(const struct storage_config *config)
         st->prefix[strlen(st->prefix) - 1] = 0;
     st->config.prefix = st->prefix;
     st->config.page = config->page ? config->page : 500;
-    st->config.ring_events = config->ring_events ? config->ring_events : 1000;
+    st->config.ring_events = config->ring_events ? config->ring_events : 100; /* upstream's lower bound too */
     if (!config->ring_events_max && !config->ring_events)
         st->config.ring_events_max = 100000;
     st->config.ring_bytes = config->ring_bytes ? config->ring_bytes : 32u << 20;

@@ -45,7 +45,7 @@ struct storage_config {
     const char *prefix;            /* --etcd-prefix; NULL: "/registry" */
     int64_t compaction_interval_ms; /* --etcd-compaction-interval; 0: never */
     uint32_t page;                 /* keys per range while loading; 0: 500 */
-    uint32_t ring_events;          /* history kept per resource; 0: 1000 */
+    uint32_t ring_events;          /* history kept per resource; 0: 100 */
     uint32_t ring_events_max;      /* and while it is younger than 75 s; 0: 100,000, or ring_events if that was given */
     uint32_t ring_bytes;           /* 0: 32 MiB: history of one resource pins at most that */
     uint32_t snapshots;            /* paged lists kept in memory per resource; 0: 64 */

@@ -108,7 +108,7 @@ in_b bash -c "$(lib 'unit_start ckube-containerd; for n in $(seq 50); do ctr -a 
 ready_is() { field_is "node/$b" '{.status.conditions[?(@.type=="Ready")].status}' "$1"; }
 until_true 30 "it is Ready" ready_is True || exit 1
 # the controller manager again, with less patience
-in_a bash -c "$(lib 'unit_stop kube-controller-manager; sed "s#--leader-elect=true#--leader-elect=false --node-monitor-grace-period=6s --node-monitor-period=1s#" deploy/systemd/kube-controller-manager.service >/tmp/kube-controller-manager.service; BIN_DIR=$PWD/$BUILD/bin setsid deploy/run-unit.sh /tmp/kube-controller-manager.service >/dev/null 2>&1 </dev/null & sleep 1')"
+in_a bash -c "$(lib 'unit_stop kube-controller-manager; sed "s#--leader-elect=true#--leader-elect=false --node-monitor-grace-period=14s --node-monitor-period=1s#" deploy/systemd/kube-controller-manager.service >/tmp/kube-controller-manager.service; BIN_DIR=$PWD/$BUILD/bin setsid deploy/run-unit.sh /tmp/kube-controller-manager.service >/dev/null 2>&1 </dev/null & sleep 1')"
 k apply -f - >/dev/null <<'Y' || fail "deployment"
 apiVersion: apps/v1
 kind: Deployment
@@ -141,10 +141,11 @@ pod=$(on_b '{.items[0].metadata.name}')
 until_true 10 "logs of the second node" k logs "$pod"
 
 step "its kubelet stops"
+ready_is True || fail "the node is not Ready although its kubelet runs"
 begin=$SECONDS
 in_b bash -c "$(lib unit_stop kubelet)"
 [ $((SECONDS - begin)) -lt 5 ] || fail "the kubelet took $((SECONDS - begin)) s to stop"
-until_true 20 "NotReady" ready_is Unknown
+until_true 30 "NotReady" ready_is Unknown
 has_taint() { k get node $b -o jsonpath='{.spec.taints[*].key}' | grep -q node.kubernetes.io/unreachable; }
 until_true 10 "unreachable taint" has_taint
 not_b() { [ "$(k get pods -l app=far -o jsonpath="{range .items[?(@.spec.nodeName!=\"$b\")]}{.status.conditions[?(@.type==\"Ready\")].status}{\"\n\"}{end}" | grep -c True)" = 4 ]; }
