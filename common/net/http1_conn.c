@@ -226,6 +226,8 @@ feed(struct http_conn *conn)
         evbuffer_drain(in, evbuffer_get_length(in));
     if (conn->eof && (conn->state == H1_IDLE || conn->state == H1_HEAD || conn->state == H1_BODY))
         http1_doom(conn); /* no more bytes will come */
+    else if (wants_bytes(conn))
+        tls_read_on(conn->bev);
 }
 
 /* ---- after the reply --------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "common/base/mem.h"
 #include "common/base/str.h"
 
+struct bufferevent;
 struct ssl_st;
 struct tls_server;
 struct tls_client;
@@ -40,6 +41,11 @@ DEFINE_AUTO(tls_server)
 struct kerr *tls_server_set_ca(struct tls_server *s, enum tls_ca which, const char *pem) MUST_CHECK;
 struct ssl_st *tls_server_accept(struct tls_server *s) MUST_CHECK; /* a new SSL in accept state */
 void tls_server_check_files(struct tls_server *s); /* look now, without the once-a-second limit */
+
+/* libevent stops reading at a channel's high watermark or when told to, and waits for the socket when it may go on; bytes
+ * that OpenSSL has already taken off the socket would lie there until the peer sends more.  Call this on the channel's loop
+ * after making room: it reads them soon.  Nothing happens on a plain channel or when nothing lies there. */
+void tls_read_on(struct bufferevent *bev);
 
 /* Who the client says it is.  Valid names come from the leaf certificate. */
 struct tls_identity {

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/net/loop.h"
+#include "common/net/tls.h"
 
 #define DEFAULT_BOUND (256u << 10)
 #define HALF_CLOSED_MS 30000 /* without a byte after one side ended: the rest is not coming */
@@ -138,8 +139,10 @@ on_written(struct bufferevent *bev, void *arg)
     t->moved_ms = clock_mono_ms();
     if (!t->dead && s->other->held && queued(s) <= t->bound / 2) {
         s->other->held = false;
-        if (!s->other->ended)
+        if (!s->other->ended) {
             bufferevent_enable(s->other->bev, EV_READ);
+            tls_read_on(s->other->bev);
+        }
     }
     if (!t->dead)
         check_ends(t);
@@ -200,6 +203,8 @@ tunnel_start(struct loop *loop, struct bufferevent *a, struct bufferevent *b, co
     side_start(t, &t->b, &t->a, b);
     bufferevent_enable(a, EV_READ | EV_WRITE);
     bufferevent_enable(b, EV_READ | EV_WRITE);
+    tls_read_on(a);
+    tls_read_on(b);
     move_bytes(&t->a); /* what came early */
     move_bytes(&t->b);
     return t;

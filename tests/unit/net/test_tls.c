@@ -302,11 +302,49 @@ self_signed_pairs_are_made_once_and_work(void **state)
     assert_null(tls_server_new(&o, &s));
 }
 
+/* More requests at once than the server takes in while one is at work: none stays behind in OpenSSL's buffer. */
+static void
+a_burst_of_requests_is_answered_to_the_last(void **state)
+{
+    static const char request[] = "GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: h\r\n\r\n";
+    enum { BURST = 4000 };
+    struct tls_client_options o = { .ca_file = in_dir("ca.crt") };
+    AUTO(tls_client) *c = NULL;
+    AUTO_SBUF out = { 0 };
+    AUTO_SBUF in = { 0 };
+    struct timeval patience = { .tv_sec = 20 };
+    char buf[4096];
+    size_t answers = 0, seen = 0;
+    int n;
+
+    assert_null(tls_client_new(&o, &c));
+    struct http_peer_conn peer = peer_connect(http_server_port(server));
+    SSL *ssl = tls_client_connect(c, "localhost");
+    SSL_set_fd(ssl, peer.fd);
+    setsockopt(peer.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    assert_int_equal(SSL_connect(ssl), 1);
+    for (int i = 0; i < BURST; i++)
+        sbuf_adds(&out, request);
+    for (size_t at = 0; at < out.len; at += (size_t)n) {
+        n = SSL_write(ssl, out.s + at, (int)(out.len - at));
+        assert_true(n > 0);
+    }
+    while (answers < BURST && (n = SSL_read(ssl, buf, sizeof buf)) > 0) {
+        sbuf_add(&in, buf, (size_t)n);
+        for (const char *p; (p = strstr(sbuf_str(&in) + seen, "HTTP/1.1 200")); answers++)
+            seen = (size_t)(p - in.s) + 1;
+    }
+    assert_int_equal(answers, BURST);
+    SSL_free(ssl);
+    peer_close(&peer);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_are_told_apart),
+        cmocka_unit_test(a_burst_of_requests_is_answered_to_the_last),
         cmocka_unit_test(refused_certificates_say_why),
         cmocka_unit_test(wrong_servers_are_explained),
         cmocka_unit_test(inline_pem_works_like_files),
