@@ -7,6 +7,7 @@
 #include "common/api/codec.h"
 #include "common/base/clock.h"
 #include "common/base/klog.h"
+#include "common/base/metrics.h"
 #include "common/net/grpc_client.h"
 #include "kubelet/api_build.h"
 #include "kubelet/cri/cri_build.h"
@@ -56,13 +57,71 @@ runtime_endpoint(const struct runtime *rt)
     return rt->endpoint;
 }
 
+static const double operation_s[] = { .005,
+                                      .0125,
+                                      .03125,
+                                      .078125,
+                                      .1953125,
+                                      .48828125,
+                                      1.220703125,
+                                      3.0517578125,
+                                      7.62939453125,
+                                      19.073486328125,
+                                      47.6837158203125,
+                                      119.20928955078125,
+                                      298.0232238769531,
+                                      745.0580596923828 };
+static struct metric operations =
+    METRIC_COUNTER("kubelet_runtime_operations_total",
+                   "[ALPHA] Cumulative number of runtime operations by operation type.", "operation_type");
+static struct metric operation_errors =
+    METRIC_COUNTER("kubelet_runtime_operations_errors_total",
+                   "[ALPHA] Cumulative number of runtime operation errors by operation type.", "operation_type");
+static struct metric operation_times = METRIC_HISTOGRAM(
+    "kubelet_runtime_operations_duration_seconds",
+    "[ALPHA] Duration in seconds of runtime operations. Broken down by operation type.", "operation_type", operation_s);
+
+/* RunPodSandbox -> run_podsandbox: how upstream's kubelet calls it in its metrics */
+static void
+operation_name(const char *method, char *ret, size_t size)
+{
+    static const char pod[] = "PodSandbox";
+    size_t n = 0;
+
+    for (const char *p = method; *p && n + 2 < size; p++) {
+        bool upper = *p >= 'A' && *p <= 'Z';
+        bool inner = p - method >= 3 && !strncmp(p - 3, pod, sizeof pod - 1);
+        if (upper && n && !inner)
+            ret[n++] = '_';
+        ret[n++] = upper ? (char)(*p - 'A' + 'a') : *p;
+    }
+    ret[n] = '\0';
+    if (!strcmp(ret, "update_container_resources"))
+        strcpy(ret, "update_container");
+}
+
+static void
+count_call(const char *method, uint64_t begin_us, bool failed)
+{
+    char name[64];
+
+    operation_name(method, name, sizeof name);
+    metric_inc(&operations, name);
+    metric_observe(&operation_times, (double)(clock_mono_us() - begin_us) / 1e6, name);
+    if (failed)
+        metric_inc(&operation_errors, name);
+}
+
 /* containerd answers "server is not initialized yet" for a moment after its socket is there. */
 struct kerr *
-cri_call(struct runtime *rt, const struct cri_method *m, const void *request, struct arena *a, void *ret_reply, uint64_t timeout_ms)
+cri_call(struct runtime *rt, const struct cri_method *m, const void *request, struct arena *a, void *ret_reply,
+         uint64_t timeout_ms)
 {
     AUTO_FREE char *method = xasprintf("%s%s", m->image ? image_service : runtime_service, m->name);
     struct grpc_client *g = m->image && rt->images ? rt->images : rt->grpc;
     AUTO_SBUF body = { 0 };
+
+    uint64_t begin_us = clock_mono_us();
 
     pb_encode(m->request, request, &body);
     for (int tries = 0;; tries++) {
@@ -71,19 +130,23 @@ cri_call(struct runtime *rt, const struct cri_method *m, const void *request, st
         int status = 0;
         struct kerr *err = grpc_call(g, method, sbuf_str(&body), body.len, timeout_ms, &reply, &len, &status);
 
-        if (err && status == GRPC_UNKNOWN && strstr(err->message, "server is not initialized yet") && tries < NOT_READY_TRIES) {
+        if (err && status == GRPC_UNKNOWN && strstr(err->message, "server is not initialized yet") &&
+            tries < NOT_READY_TRIES) {
             kerr_free(err);
             clock_sleep_ms(NOT_READY_RETRY_MS);
             continue;
         }
+        count_call(m->name, begin_us, err != NULL);
         if (err)
             return err;
         return ret_reply ? kerr_wrap(pb_decode(m->reply, a, reply, len, ret_reply), "reply of %s", method) : NULL;
     }
 }
 
-#define METHOD(what, request_type, reply_type) (&(const struct cri_method){ #what, &api_type_##request_type, &api_type_##reply_type, false })
-#define IMAGE_METHOD(what, request_type, reply_type) (&(const struct cri_method){ #what, &api_type_##request_type, &api_type_##reply_type, true })
+#define METHOD(what, request_type, reply_type)                                                                         \
+    (&(const struct cri_method){ #what, &api_type_##request_type, &api_type_##reply_type, false })
+#define IMAGE_METHOD(what, request_type, reply_type)                                                                   \
+    (&(const struct cri_method){ #what, &api_type_##request_type, &api_type_##reply_type, true })
 
 /* --- the runtime itself --- */
 
@@ -133,7 +196,8 @@ runtime_cgroup_driver(struct runtime *rt)
     AUTO(arena) *a = arena_new(0);
     struct cri_runtime_config_request rq = { 0 };
     struct cri_runtime_config_response r = { 0 };
-    AUTO(kerr) *err = cri_call(rt, METHOD(RuntimeConfig, cri_runtime_config_request, cri_runtime_config_response), &rq, a, &r, 10000);
+    AUTO(kerr) *err =
+        cri_call(rt, METHOD(RuntimeConfig, cri_runtime_config_request, cri_runtime_config_response), &rq, a, &r, 10000);
 
     if (err || !r.linux)
         return -1;
@@ -147,8 +211,9 @@ runtime_set_pod_cidr(struct runtime *rt, const char *pod_cidr)
     struct cri_runtime_config cfg = { .network_config = &net };
     struct cri_update_runtime_config_request rq = { .runtime_config = &cfg };
 
-    return cri_call(rt, METHOD(UpdateRuntimeConfig, cri_update_runtime_config_request, cri_update_runtime_config_response), &rq,
-                    NULL, NULL, rt->timeout_ms);
+    return cri_call(rt,
+                    METHOD(UpdateRuntimeConfig, cri_update_runtime_config_request, cri_update_runtime_config_response),
+                    &rq, NULL, NULL, rt->timeout_ms);
 }
 
 /* --- doing --- */
@@ -157,10 +222,12 @@ struct kerr *
 runtime_sandbox_run(struct runtime *rt, const struct sandbox_request *rq, char **ret_id)
 {
     AUTO(arena) *a = arena_new(0);
-    struct cri_run_pod_sandbox_request q = { .config = cri_build_sandbox(rq, a), .runtime_handler = rq->runtime_handler };
+    struct cri_run_pod_sandbox_request q = { .config = cri_build_sandbox(rq, a),
+                                             .runtime_handler = rq->runtime_handler };
     struct cri_run_pod_sandbox_response r = { 0 };
     /* As upstream: CNI plugins may take their time. */
-    struct kerr *err = cri_call(rt, METHOD(RunPodSandbox, cri_run_pod_sandbox_request, cri_run_pod_sandbox_response), &q, a, &r, rt->timeout_ms * 2);
+    struct kerr *err = cri_call(rt, METHOD(RunPodSandbox, cri_run_pod_sandbox_request, cri_run_pod_sandbox_response),
+                                &q, a, &r, rt->timeout_ms * 2);
 
     if (!err && str_empty(r.pod_sandbox_id))
         err = kerr_new(KERR_INTERNAL, "RunPodSandbox: the runtime gave no sandbox id");
@@ -174,7 +241,8 @@ runtime_sandbox_stop(struct runtime *rt, const char *id)
 {
     struct cri_stop_pod_sandbox_request q = { .pod_sandbox_id = id };
 
-    return cri_call(rt, METHOD(StopPodSandbox, cri_stop_pod_sandbox_request, cri_stop_pod_sandbox_response), &q, NULL, NULL, rt->timeout_ms);
+    return cri_call(rt, METHOD(StopPodSandbox, cri_stop_pod_sandbox_request, cri_stop_pod_sandbox_response), &q, NULL,
+                    NULL, rt->timeout_ms);
 }
 
 struct kerr *
@@ -182,7 +250,8 @@ runtime_sandbox_remove(struct runtime *rt, const char *id)
 {
     struct cri_remove_pod_sandbox_request q = { .pod_sandbox_id = id };
 
-    return cri_call(rt, METHOD(RemovePodSandbox, cri_remove_pod_sandbox_request, cri_remove_pod_sandbox_response), &q, NULL, NULL, rt->timeout_ms);
+    return cri_call(rt, METHOD(RemovePodSandbox, cri_remove_pod_sandbox_request, cri_remove_pod_sandbox_response), &q,
+                    NULL, NULL, rt->timeout_ms);
 }
 
 struct kerr *
@@ -195,7 +264,9 @@ runtime_container_create(struct runtime *rt, const struct container_request *rq,
         .sandbox_config = cri_build_sandbox(rq->sandbox, a),
     };
     struct cri_create_container_response r = { 0 };
-    struct kerr *err = cri_call(rt, METHOD(CreateContainer, cri_create_container_request, cri_create_container_response), &q, a, &r, rt->timeout_ms);
+    struct kerr *err =
+        cri_call(rt, METHOD(CreateContainer, cri_create_container_request, cri_create_container_response), &q, a, &r,
+                 rt->timeout_ms);
 
     if (!err && str_empty(r.container_id))
         err = kerr_new(KERR_INTERNAL, "CreateContainer: the runtime gave no container id");
@@ -209,7 +280,8 @@ runtime_container_start(struct runtime *rt, const char *id)
 {
     struct cri_start_container_request q = { .container_id = id };
 
-    return cri_call(rt, METHOD(StartContainer, cri_start_container_request, cri_start_container_response), &q, NULL, NULL, rt->timeout_ms);
+    return cri_call(rt, METHOD(StartContainer, cri_start_container_request, cri_start_container_response), &q, NULL,
+                    NULL, rt->timeout_ms);
 }
 
 struct kerr *
@@ -226,7 +298,8 @@ runtime_container_remove(struct runtime *rt, const char *id)
 {
     struct cri_remove_container_request q = { .container_id = id };
 
-    return cri_call(rt, METHOD(RemoveContainer, cri_remove_container_request, cri_remove_container_response), &q, NULL, NULL, rt->timeout_ms);
+    return cri_call(rt, METHOD(RemoveContainer, cri_remove_container_request, cri_remove_container_response), &q, NULL,
+                    NULL, rt->timeout_ms);
 }
 
 struct kerr *
@@ -234,23 +307,29 @@ runtime_container_reopen_log(struct runtime *rt, const char *id)
 {
     struct cri_reopen_container_log_request q = { .container_id = id };
 
-    return cri_call(rt, METHOD(ReopenContainerLog, cri_reopen_container_log_request, cri_reopen_container_log_response), &q, NULL, NULL, rt->timeout_ms);
-}
-
-struct kerr *
-runtime_container_update(struct runtime *rt, const char *id, int64_t cpu_shares, int64_t cpu_quota, int64_t cpu_period, int64_t memory_limit)
-{
-    struct cri_linux_container_resources r = {
-        .cpu_shares = cpu_shares, .cpu_quota = cpu_quota, .cpu_period = cpu_period, .memory_limit_in_bytes = memory_limit
-    };
-    struct cri_update_container_resources_request q = { .container_id = id, .linux = &r };
-
-    return cri_call(rt, METHOD(UpdateContainerResources, cri_update_container_resources_request, cri_update_container_resources_response),
+    return cri_call(rt, METHOD(ReopenContainerLog, cri_reopen_container_log_request, cri_reopen_container_log_response),
                     &q, NULL, NULL, rt->timeout_ms);
 }
 
 struct kerr *
-runtime_exec(struct runtime *rt, const char *id, const char *const *argv, int64_t timeout_s, struct sbuf *ret_output, int *ret_code)
+runtime_container_update(struct runtime *rt, const char *id, int64_t cpu_shares, int64_t cpu_quota, int64_t cpu_period,
+                         int64_t memory_limit)
+{
+    struct cri_linux_container_resources r = { .cpu_shares = cpu_shares,
+                                               .cpu_quota = cpu_quota,
+                                               .cpu_period = cpu_period,
+                                               .memory_limit_in_bytes = memory_limit };
+    struct cri_update_container_resources_request q = { .container_id = id, .linux = &r };
+
+    return cri_call(rt,
+                    METHOD(UpdateContainerResources, cri_update_container_resources_request,
+                           cri_update_container_resources_response),
+                    &q, NULL, NULL, rt->timeout_ms);
+}
+
+struct kerr *
+runtime_exec(struct runtime *rt, const char *id, const char *const *argv, int64_t timeout_s, struct sbuf *ret_output,
+             int *ret_code)
 {
     AUTO(arena) *a = arena_new(0);
     struct cri_exec_sync_request q = { .container_id = id, .timeout = timeout_s };
@@ -272,10 +351,13 @@ runtime_exec(struct runtime *rt, const char *id, const char *const *argv, int64_
 }
 
 struct kerr *
-runtime_exec_url(struct runtime *rt, const char *id, const struct strlist *argv, const struct stream_options *o, char **ret)
+runtime_exec_url(struct runtime *rt, const char *id, const struct strlist *argv, const struct stream_options *o,
+                 char **ret)
 {
     AUTO(arena) *a = arena_new(0);
-    struct cri_exec_request q = { .container_id = id, .tty = o->tty, .stdin = o->in, .stdout = o->out, .stderr = o->err && !o->tty };
+    struct cri_exec_request q = {
+        .container_id = id, .tty = o->tty, .stdin = o->in, .stdout = o->out, .stderr = o->err && !o->tty
+    };
     struct cri_exec_response r = { 0 };
     struct kerr *err;
 
@@ -291,7 +373,9 @@ struct kerr *
 runtime_attach_url(struct runtime *rt, const char *id, const struct stream_options *o, char **ret)
 {
     AUTO(arena) *a = arena_new(0);
-    struct cri_attach_request q = { .container_id = id, .tty = o->tty, .stdin = o->in, .stdout = o->out, .stderr = o->err && !o->tty };
+    struct cri_attach_request q = {
+        .container_id = id, .tty = o->tty, .stdin = o->in, .stdout = o->out, .stderr = o->err && !o->tty
+    };
     struct cri_attach_response r = { 0 };
     struct kerr *err = cri_call(rt, METHOD(Attach, cri_attach_request, cri_attach_response), &q, a, &r, rt->timeout_ms);
 
@@ -310,7 +394,8 @@ runtime_port_forward_url(struct runtime *rt, const char *sandbox_id, const int32
 
     for (size_t i = 0; i < n; i++)
         *SLICE_ADD(a, &q.port) = ports[i];
-    err = cri_call(rt, METHOD(PortForward, cri_port_forward_request, cri_port_forward_response), &q, a, &r, rt->timeout_ms);
+    err = cri_call(rt, METHOD(PortForward, cri_port_forward_request, cri_port_forward_response), &q, a, &r,
+                   rt->timeout_ms);
     if (!err)
         *ret = xstrdup(str_safe(r.url));
     return err;
@@ -321,9 +406,16 @@ runtime_port_forward_url(struct runtime *rt, const char *sandbox_id, const int32
 static void
 to_image(const struct cri_image *in, struct rt_image *out)
 {
-    *out = (struct rt_image){ .id = in->id, .tags = in->repo_tags.items, .ntags = in->repo_tags.len,
-                              .digests = in->repo_digests.items, .ndigests = in->repo_digests.len, .size = in->size,
-                              .has_uid = in->uid, .uid = in->uid ? in->uid->value : 0, .user = in->username, .pinned = in->pinned };
+    *out = (struct rt_image){ .id = in->id,
+                              .tags = in->repo_tags.items,
+                              .ntags = in->repo_tags.len,
+                              .digests = in->repo_digests.items,
+                              .ndigests = in->repo_digests.len,
+                              .size = in->size,
+                              .has_uid = in->uid,
+                              .uid = in->uid ? in->uid->value : 0,
+                              .user = in->username,
+                              .pinned = in->pinned };
 }
 
 struct kerr *
@@ -332,7 +424,8 @@ runtime_image(struct runtime *rt, const char *image, struct arena *a, struct rt_
     struct cri_image_spec spec = { .image = image };
     struct cri_image_status_request q = { .image = &spec };
     struct cri_image_status_response r = { 0 };
-    struct kerr *err = cri_call(rt, IMAGE_METHOD(ImageStatus, cri_image_status_request, cri_image_status_response), &q, a, &r, rt->timeout_ms);
+    struct kerr *err = cri_call(rt, IMAGE_METHOD(ImageStatus, cri_image_status_request, cri_image_status_response), &q,
+                                a, &r, rt->timeout_ms);
 
     if (err)
         return err;
@@ -349,7 +442,8 @@ runtime_images(struct runtime *rt, struct arena *a, struct rt_image_list *ret)
 {
     struct cri_list_images_request q = { 0 };
     struct cri_list_images_response r = { 0 };
-    struct kerr *err = cri_call(rt, IMAGE_METHOD(ListImages, cri_list_images_request, cri_list_images_response), &q, a, &r, rt->timeout_ms);
+    struct kerr *err = cri_call(rt, IMAGE_METHOD(ListImages, cri_list_images_request, cri_list_images_response), &q, a,
+                                &r, rt->timeout_ms);
 
     if (err)
         return err;
@@ -371,11 +465,15 @@ runtime_image_pull(struct runtime *rt, const char *image, const struct image_aut
     struct kerr *err;
 
     if (auth) {
-        ac = (struct cri_auth_config){ .username = auth->username, .password = auth->password, .auth = auth->auth,
-                                       .server_address = auth->server_address, .identity_token = auth->identity_token };
+        ac = (struct cri_auth_config){ .username = auth->username,
+                                       .password = auth->password,
+                                       .auth = auth->auth,
+                                       .server_address = auth->server_address,
+                                       .identity_token = auth->identity_token };
         q.auth = &ac;
     }
-    err = cri_call(rt, IMAGE_METHOD(PullImage, cri_pull_image_request, cri_pull_image_response), &q, a, &r, 0); /* as long as it takes */
+    err = cri_call(rt, IMAGE_METHOD(PullImage, cri_pull_image_request, cri_pull_image_response), &q, a, &r,
+                   0); /* as long as it takes */
     if (!err)
         *ret_ref = xstrdup(str_safe(r.image_ref));
     return err;
@@ -387,7 +485,8 @@ runtime_image_remove(struct runtime *rt, const char *image)
     struct cri_image_spec spec = { .image = image };
     struct cri_remove_image_request q = { .image = &spec };
 
-    return cri_call(rt, IMAGE_METHOD(RemoveImage, cri_remove_image_request, cri_remove_image_response), &q, NULL, NULL, rt->timeout_ms);
+    return cri_call(rt, IMAGE_METHOD(RemoveImage, cri_remove_image_request, cri_remove_image_response), &q, NULL, NULL,
+                    rt->timeout_ms);
 }
 
 struct kerr *
@@ -396,7 +495,8 @@ runtime_image_fs(struct runtime *rt, uint64_t *ret_used, char **ret_mountpoint)
     AUTO(arena) *a = arena_new(0);
     struct cri_image_fs_info_request q = { 0 };
     struct cri_image_fs_info_response r = { 0 };
-    struct kerr *err = cri_call(rt, IMAGE_METHOD(ImageFsInfo, cri_image_fs_info_request, cri_image_fs_info_response), &q, a, &r, rt->timeout_ms);
+    struct kerr *err = cri_call(rt, IMAGE_METHOD(ImageFsInfo, cri_image_fs_info_request, cri_image_fs_info_response),
+                                &q, a, &r, rt->timeout_ms);
 
     if (err)
         return err;
