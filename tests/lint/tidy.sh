@@ -23,6 +23,11 @@ flags=(-std=gnu17 -D_GNU_SOURCE -Ulinux -Uunix -I. "-I$build/gen" -I/usr/share/i
 rc=0
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 4 \
     sh -c 'flags=$1; shift; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags 2>/dev/null' sh "${flags[*]}" || rc=1
-cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr --suppress=missingIncludeSystem \
-    --suppress='*:/usr/share/llhttp/*' -D_GNU_SOURCE -UNULL -I. -j "$(nproc)" "${files[@]}" || rc=1
+# Lifetimes, uninitialised and null values are left to clang's analyzer above, which follows paths and knows our cleanup
+# attributes; cppcheck 2.10 guesses wrong about all of them.  NULL is a pointer on all our platforms, in variadic calls too.
+quiet=(varFuncNullUB invalidLifetime returnDanglingLifetime uninitvar uninitStructMember nullPointerRedundantCheck ctunullpointer
+    zerodivcond internalAstError missingIncludeSystem)
+cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr "${quiet[@]/#/--suppress=}" \
+    --suppress='*:/usr/share/llhttp/*' -D_GNU_SOURCE -UNULL -I. --include=tests/lint/cppcheck.h \
+    -j "$(nproc)" "${files[@]}" || rc=1
 exit $rc
