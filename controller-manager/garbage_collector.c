@@ -514,7 +514,7 @@ wait_or_stop(struct state *s)
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += DISCOVERY_MS / 1000;
+    t.tv_sec += s->len ? DISCOVERY_MS / 1000 : 1; /* nothing known yet: soon */
     pthread_mutex_lock(&s->stop_lock);
     while (!s->stop && pthread_cond_timedwait(&s->stop_wake, &s->stop_lock, &t) == 0)
         ;
@@ -555,9 +555,9 @@ garbage_collector_start(struct controller *c)
 
     if (!c->options->enable_garbage_collector)
         return NULL;
-    struct kerr *err = resources_discover(c->rest, &all, NULL);
-    if (err)
-        return err;
+    AUTO(kerr) *err = resources_discover(c->rest, &all, NULL);
+    if (err) /* the apiserver is in trouble: the discovery thread goes on asking */
+        log_warning("The garbage collector does not know the resources yet", "err", kv_err(err));
     s = XNEW(struct state);
     c->state = s;
     pthread_rwlock_init(&s->lock, NULL);
