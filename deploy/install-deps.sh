@@ -5,7 +5,7 @@ set -euo pipefail
 build=(gcc make pkg-config libevent-dev libjansson-dev libcurl4-openssl-dev libyaml-dev libssl-dev libnghttp2-dev
     zlib1g-dev libnftables-dev libpcre2-dev uthash-dev node-llhttp)
 test=(libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck jq curl openssl wrk bc procps)
-run=(etcd-server etcd-client containerd runc containernetworking-plugins nftables conntrack iproute2 openssl jq curl socat procps)
+run=(etcd-server etcd-client containerd runc containernetworking-plugins nftables conntrack iproute2 openssl jq curl socat procps busybox-static)
 want=()
 for group in "${@:-build}"; do
     case $group in

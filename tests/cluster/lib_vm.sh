@@ -32,12 +32,11 @@ mount -t overlay overlay -o lowerdir=/,upperdir=$1/ram/up,workdir=$1/ram/work $1
 cd $1/root
 mkdir -p var/lib/ckube/containerd
 mount --bind $1/containerd var/lib/ckube/containerd
-mkdir -p .$PWD
-mount --bind $PWD .$PWD
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs tmpfs tmp
+mkdir -p .$PWD; mount --bind $PWD .$PWD # the tree may lie under /tmp, or on a mount of its own
 mount -t tmpfs -o mode=755 dev dev
 mkdir dev/pts dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
