@@ -65,7 +65,7 @@ run_fuzz() { # BUILD-DIR
         seeds=tests/fuzz/corpus/$(basename "$t")
         mkdir -p "$1/corpus/$(basename "$t")"
         run_one "fuzz/$(basename "$t")" 300 "$t" -max_total_time="${FUZZ_SECONDS:-5}" -rss_limit_mb=2048 -timeout=10 \
-            -print_final_stats=0 "$1/corpus/$(basename "$t")" $([ -d "$seeds" ] && echo "$seeds")
+            -error_exitcode=1 -timeout_exitcode=1 -artifact_prefix="$logs/" -print_final_stats=0 "$1/corpus/$(basename "$t")" $([ -d "$seeds" ] && echo "$seeds")
     done
 }
 

@@ -24,14 +24,15 @@ static const char *const kinds[][2] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* jansson refuses bad UTF-8, lone surrogates and numbers that it cannot hold; Go takes the first two. */
+/* jansson refuses bad UTF-8, lone surrogates and numbers that it cannot hold; Go takes the first two.  It takes a NUL for
+ * the end of the text. */
 static bool
 comparable(const char *json, size_t len)
 {
     int depth = 0;
 
     for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)json[i] >= 0x7f || (json[i] == '\\' && i + 1 < len && json[i + 1] == 'u'))
+        if ((unsigned char)json[i] >= 0x7f || !json[i] || (json[i] == '\\' && i + 1 < len && json[i + 1] == 'u'))
             return false;
         depth += json[i] == '[' || json[i] == '{';
     }
