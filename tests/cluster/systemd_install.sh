@@ -7,6 +7,7 @@ export BUILD=${BUILD:-build}
 . tests/cluster/lib_vm.sh
 units=${TEST_UNITS:-ckube-etcd ckube-containerd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy}
 for u in $units; do case $u in kube*) [ -x "$BUILD/bin/$u" ] || { echo "no $BUILD/bin/$u"; exit 77; } ;; esac; done
+case $PWD in /tmp/*) echo "the tree lies under /tmp, which is another one inside the VM"; exit 77 ;; esac
 command -v etcd >/dev/null && command -v containerd >/dev/null || { echo "no etcd or containerd"; exit 77; }
 vm=ckinst$$
 failed=0
