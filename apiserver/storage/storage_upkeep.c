@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* storage_upkeep.c - what is done now and then: compaction, leases, old snapshots. */
+/* storage_upkeep.c - what is done now and then: compaction, leases, old snapshots and history. */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 
 #include "apiserver/storage/storage_internal.h"
@@ -39,10 +40,16 @@ compact_once(struct storage *st, int64_t *version, int64_t *revision)
 static void
 prune_all(struct storage *st)
 {
+    bool history = false;
+
     storage_lock_table(st);
-    for (size_t i = 0; i < st->nstores; i++)
+    for (size_t i = 0; i < st->nstores; i++) {
         store_prune_snapshots(st->stores[i], clock_mono_ms());
+        history |= store_prune_history(st->stores[i], clock_mono_ms());
+    }
     storage_unlock_table(st);
+    if (history)
+        malloc_trim(0); /* a burst is over: its memory goes back */
 }
 
 static void

@@ -234,6 +234,20 @@ ring_add(struct store *s, struct store_event *ev)
         ring_drop_oldest(s); /* a burst is over */
 }
 
+bool
+store_prune_history(struct store *s, uint64_t now_ms)
+{
+    bool any = false;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->ring_len > s->ring_least && !oldest_is_young(s, now_ms)) {
+        ring_drop_oldest(s);
+        any = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return any;
+}
+
 /* --- applying --- */
 
 static struct tree_pos

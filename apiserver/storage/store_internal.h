@@ -82,6 +82,7 @@ void store_apply(struct store *s, int64_t revision, struct store_change *ch, siz
 void store_swap_in(struct store *s, int64_t revision, bool first, bool replaced);
 bool store_filter_accepts(const struct store *s, const struct record_filter *f, const struct record *rec);
 void store_prune_snapshots(struct store *s, uint64_t now_ms);
+bool store_prune_history(struct store *s, uint64_t now_ms); /* what a burst left; true: something went */
 void store_close(struct store *s); /* gone: all watchers end */
 struct record *store_build(struct store *s, const char *key, const char *value, size_t len, int64_t revision) MUST_CHECK;
 char *store_full_key(const struct store *s, const char *key) MUST_CHECK;
