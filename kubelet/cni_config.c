@@ -22,6 +22,7 @@ cni_config_text(const struct strlist *cidrs, struct sbuf *out)
                    "      \"type\": \"bridge\",\n"
                    "      \"bridge\": \"cni0\",\n"
                    "      \"isGateway\": true,\n"
+                   "      \"forceAddress\": true,\n" /* a node that was deleted registers again and may get another range */
                    "      \"hairpinMode\": true,\n"
                    "      \"ipMasq\": false,\n"
                    "      \"ipam\": {\n"

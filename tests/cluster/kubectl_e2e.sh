@@ -432,6 +432,7 @@ case_node() { # alone
     another() { local u; u=$("$KUBECTL" get node "$NODE" -o jsonpath='{.metadata.uid} {.status.conditions[?(@.type=="Ready")].status}') && [ "${u#* }" = True ] && [ "${u% *}" != "$uid" ]; }
     until_ok 40 "a deleted node registers again" another
     until_ok 60 "and runs pods" field_is deployment/calm '{.status.readyReplicas}' 3
+    sleeper fresh # its range of addresses may be another one now
 }
 
 case_leftovers() { # alone and last: the namespaces of all cases go with what was in them
