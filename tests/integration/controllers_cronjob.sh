@@ -21,7 +21,7 @@ pod_label=app
 
 # --- CronJobs; @every makes the test quick
 cron tick '@every 2s' <<<'  successfulJobsHistoryLimit: 1'
-until_true at_least 2 njobs tick
+UNTIL_S=90 until_true at_least 2 njobs tick # jobs are named by the minute, as upstream's: the second one comes with the next
 sees 'batch.kubernetes.io/cronjob-scheduled-timestamp' eval 'k get job "$(jobs_of tick | head -n 1)" -o yaml'
 sees '^[0-9]{4}-' status tick lastScheduleTime
 works k patch cronjob tick -p '{"spec":{"suspend":true}}'

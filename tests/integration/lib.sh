@@ -147,8 +147,8 @@ req() { # PATH CURL-OPTIONS...
 
 # --- checks
 
-until_true() { # COMMAND...: for at most 30 s
-    for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done
+until_true() { # COMMAND...: for at most 30 s, or UNTIL_S=n
+    for _ in $(seq $((${UNTIL_S:-30} * 10))); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done
     die "never true: $*"
 }
 
