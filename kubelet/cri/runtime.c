@@ -97,7 +97,7 @@ operation_name(const char *method, char *ret, size_t size)
     }
     ret[n] = '\0';
     if (!strcmp(ret, "update_container_resources"))
-        strcpy(ret, "update_container");
+        ret[strlen("update_container")] = '\0'; /* upstream's name for it */
 }
 
 static void
