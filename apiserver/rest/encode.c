@@ -215,48 +215,51 @@ pb_bytes(struct sbuf *out, unsigned field, const char *data, size_t len)
     sbuf_add(out, data, len);
 }
 
-/* Every list kind is {1: ListMeta, 2: items}; in the envelope of object_encode_pb(). */
+static void
+pb_items_free(struct pb_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free((void *)items[i].data);
+    free(items);
+}
+
+static struct kerr *
+encode_pb_item(const struct media *m, const struct resource *res, const struct record *rec, struct pb_item *ret)
+{
+    AUTO(object) *obj = NULL;
+    struct sbuf part = { 0 };
+    struct kerr *err = decode(res, rec, &obj);
+
+    if (err)
+        return err;
+    if (m->as != AS_ITSELF) {
+        AUTO(object) *partial = partial_of(obj);
+        pb_encode(&api_type_partial_object_metadata, object_body(partial), &part);
+    } else {
+        pb_encode(res->kind->type, object_body(obj), &part);
+    }
+    ret->len = part.len;
+    ret->data = sbuf_steal(&part);
+    return NULL;
+}
+
 static struct kerr *
 encode_pb_list(const struct media *m, const struct resource *res, struct record *const *records, size_t n, const struct list_head_out *head,
                struct sbuf *out)
 {
-    struct list_meta meta = { .continue_ = head->continue_token };
+    const struct api_kind *kind = m->as != AS_ITSELF ? api_kind_find("meta.k8s.io/v1", "PartialObjectMetadata") : res->kind;
+    struct pb_item *items = xcalloc(n, sizeof *items);
+    struct kerr *err = NULL;
     char revision[24];
-    int64_t remaining = head->remaining;
-    AUTO_SBUF raw = { 0 };
-    AUTO_SBUF part = { 0 };
-    AUTO_SBUF type = { 0 };
-    bool partial = m->as != AS_ITSELF;
+    const struct list_head_info info = { revision, (char *)head->continue_token, head->remaining };
 
     snprintf(revision, sizeof revision, "%lld", (long long)head->revision);
-    meta.resource_version = revision;
-    meta.remaining_item_count = remaining >= 0 ? &remaining : NULL;
-    pb_encode(&api_type_list_meta, &meta, &part);
-    pb_bytes(&raw, 1, sbuf_str(&part), part.len);
-    for (size_t i = 0; i < n; i++) {
-        AUTO(object) *obj = NULL;
-        struct kerr *err = decode(res, records[i], &obj);
-        if (err)
-            return err;
-        sbuf_clear(&part);
-        if (partial) {
-            AUTO(object) *p = partial_of(obj);
-            pb_encode(&api_type_partial_object_metadata, object_body(p), &part);
-        } else {
-            pb_encode(res->kind->type, object_body(obj), &part);
-        }
-        pb_bytes(&raw, 2, sbuf_str(&part), part.len);
-    }
-    const char *api_version = partial ? "meta.k8s.io/v1" : api_kind_api_version(res->kind);
-    const char *kind = partial ? "PartialObjectMetadataList" : res->list_kind;
-    pb_bytes(&type, 1, api_version, strlen(api_version));
-    pb_bytes(&type, 2, kind, strlen(kind));
-    sbuf_add(out, "k8s\0", 4);
-    pb_bytes(out, 1, sbuf_str(&type), type.len);
-    pb_bytes(out, 2, sbuf_str(&raw), raw.len);
-    pb_bytes(out, 3, "", 0);
-    pb_bytes(out, 4, "", 0);
-    return NULL;
+    for (size_t i = 0; !err && i < n; i++)
+        err = encode_pb_item(m, res, records[i], &items[i]);
+    if (!err)
+        list_encode_pb(kind, &info, items, n, out);
+    pb_items_free(items, n);
+    return err;
 }
 
 static struct kerr *

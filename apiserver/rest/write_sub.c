@@ -500,9 +500,10 @@ finalize_step(const struct record *current, struct sbuf *ret_json, void *arg)
     AUTO(object) *obj = NULL;
     struct kerr *err = current ? write_decode_record(c->r, current, &obj) : NULL;
 
+    if (!err)
+        err = c->apply(c->r, obj, c->arg);
     if (err)
         return err;
-    (void)c->apply(c->r, obj, c->arg);
     const struct namespace *ns = OBJECT_BODY(obj, namespace);
     if (!(ns->metadata.deletion_timestamp && ns->spec.finalizers.len == 0 && ns->metadata.finalizers.len == 0))
         write_encode(c->r, obj, ret_json);
